@@ -1,0 +1,1 @@
+"""Windlass's test bed: a real Kubernetes control plane and one AWS endpoint, on loopback."""
