@@ -1,0 +1,311 @@
+//! WorkflowRun: one execution of a workflow.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::duration::Span;
+use super::refs::WorkflowRef;
+use super::schema;
+
+/// One execution of a WindowsWorkflow. It starts once, whatever happens to the controller or the cluster.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "windlass.dev",
+    version = "v1alpha1",
+    kind = "WorkflowRun",
+    plural = "workflowruns",
+    shortname = "wrun",
+    category = "windlass",
+    namespaced,
+    status = "WorkflowRunStatus",
+    derive = "PartialEq",
+    doc = "One execution of a WindowsWorkflow. It starts once, whatever happens to the controller or the cluster.",
+    selectable = ".spec.workflowRef.name",
+    printcolumn(json_path = ".spec.workflowRef.name", name = "Workflow", type_ = "string"),
+    printcolumn(json_path = ".status.phase", name = "Phase", type_ = "string"),
+    printcolumn(json_path = ".status.progress.steps", name = "Steps", type_ = "string"),
+    printcolumn(json_path = ".status.progress.nodes", name = "Nodes", type_ = "string"),
+    printcolumn(json_path = ".status.failure.step", name = "Failed-At", type_ = "string"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    printcolumn(json_path = ".status.message", name = "Message", type_ = "string")
+)]
+#[kube(cel)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.workflowRef == oldSelf.workflowRef").message("a run's workflowRef cannot change: make a new run"),
+    validation = Rule::new("has(self.notAfter) == has(oldSelf.notAfter) && (!has(self.notAfter) || self.notAfter == oldSelf.notAfter)").message("a run's notAfter cannot change: make a new run"),
+    validation = Rule::new("has(self.reason) == has(oldSelf.reason) && (!has(self.reason) || self.reason == oldSelf.reason)").message("a run's reason cannot change: make a new run"),
+    validation = Rule::new("has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)").message("a run's ttlAfterFinished cannot change: make a new run"),
+    validation = Rule::new("self.onDelete == oldSelf.onDelete").message("a run's onDelete cannot change: make a new run"),
+    validation = Rule::new("oldSelf.desiredState != 'Cancelled' || self.desiredState == 'Cancelled'").message("a cancelled run stays cancelled: make a new run"),
+)]
+pub struct WorkflowRunSpec {
+    /// The workflow to run. Cannot change.
+    pub workflow_ref: WorkflowRef,
+    /// Values for the workflow's parameters, by name. Cannot change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::any_json_map")]
+    pub parameters: BTreeMap<String, Value>,
+    /// The run is not started after this time. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+    /// Why it runs, for the record. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// `Cancelled` stops the run, and on the nodes the commands that it sent. The one field that may change. Default Running.
+    #[serde(default)]
+    pub desired_state: DesiredState,
+    /// What deleting the object does to an execution that still runs. Default Cancel.
+    #[serde(default)]
+    pub on_delete: OnDelete,
+    /// The object is deleted this long after the run has ended. Left out: it stays. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_after_finished: Option<Span>,
+}
+
+/// What a run should do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DesiredState {
+    /// Go on to its end.
+    #[default]
+    Running,
+    /// Stop, for good.
+    Cancelled,
+}
+
+/// What becomes of a running execution when its object is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnDelete {
+    /// It is cancelled, with its commands, before the object goes.
+    #[default]
+    Cancel,
+    /// It goes on unwatched.
+    Orphan,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Not started: `status.message` says what it waits for.
+    #[default]
+    Pending,
+    /// Its execution runs.
+    Running,
+    /// It is being cancelled.
+    Cancelling,
+    /// Ended well.
+    Succeeded,
+    /// Ended with a failure, or was never started because it cannot be: `status.failure` says why.
+    Failed,
+    /// Ended by its own timeout.
+    TimedOut,
+    /// Ended by a person or by deletion.
+    Cancelled,
+    /// An earlier object of this name ran already; nothing was started, the result shown is that run's.
+    AlreadyRan,
+}
+
+impl Phase {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running | Self::Cancelling)
+    }
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowRunStatus {
+    /// The generation that the rest of this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Started and Succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Where the run stands.
+    #[serde(default)]
+    pub phase: Phase,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Generation of the workflow that this run is pinned to: the one first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_generation: Option<i64>,
+    /// The account that it runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The state machine version that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_machine_version_arn: Option<String>,
+    /// Name of the document that carries the run's scripts: what a sweep looks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_name: Option<String>,
+    /// The execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_arn: Option<String>,
+    /// When the execution started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// How far it is, for the printer columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The steps that have begun, keyed by path. Failed ones first where not all fit; 200 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["path".into()]))]
+    pub steps: Vec<StepStatus>,
+    /// How many steps and nodes were left out of this status to keep it small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<i32>,
+    /// What failed, where, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Steps done of steps known, as in `2/3`.
+    pub steps: String,
+    /// Nodes that succeeded of nodes reached, over the steps with nodes, as in `5/5`. Left out while no node was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+}
+
+/// Where a step of a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StepPhase {
+    /// It runs.
+    #[default]
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It failed, and that ended the run.
+    Failed,
+    /// It failed, and its `onError` dealt with that.
+    Handled,
+    /// Its `when` was not true.
+    Skipped,
+    /// The run was cancelled or timed out while it ran.
+    Cancelled,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// Its name, behind the names of the steps that it is inside of: `undo/restore`.
+    pub path: String,
+    /// Where it stands.
+    pub phase: StepPhase,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// How many times it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<i32>,
+    /// The Systems Manager command of its last try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
+    /// Counts over its nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_counts: Option<NodeCounts>,
+    /// Its nodes: failed ones first, 50 at most a step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub nodes: Vec<NodeStatus>,
+    /// Its result where it has no nodes, as JSON, cut at 1,024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Name of the error that it failed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Counts over the nodes of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeCounts {
+    /// Nodes that the command was sent to.
+    pub total: i32,
+    /// Nodes that ended well.
+    pub succeeded: i32,
+    /// Nodes that did not.
+    pub failed: i32,
+}
+
+/// What a step did on one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Managed node id.
+    pub id: String,
+    /// Computer name, where Systems Manager knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computer_name: Option<String>,
+    /// Systems Manager's own word for how the invocation stands: `Success`, `Failed`, `Undeliverable`, `AccessDenied`, …
+    pub status: String,
+    /// The script's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What the script printed, cut at 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// What it wrote to its error stream, cut at 1,024 characters. Failed nodes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_output: Option<String>,
+}
+
+/// The layer that a failure arose in, which is to say: whose it is to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::upper_case_acronyms)]
+pub enum Layer {
+    /// The manifest: parameters, expressions, targets.
+    Manifest,
+    /// Permissions in AWS.
+    IAM,
+    /// Systems Manager itself: throttling, its own faults.
+    SSM,
+    /// The node: offline, unmanaged, denied.
+    Node,
+    /// The script.
+    Script,
+    /// Step Functions: timeouts, limits.
+    StepFunctions,
+}
+
+/// What failed, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Path of the step, where it was a step's failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The first node that failed: computer name and id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Whose failure it is.
+    pub layer: Layer,
+    /// Name of the error.
+    pub error: String,
+    /// What happened.
+    pub cause: String,
+    /// What to do.
+    pub hint: String,
+}

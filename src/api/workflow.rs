@@ -1,0 +1,102 @@
+//! WindowsWorkflow: steps that run on Windows nodes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::duration::Span;
+use super::owned::OwnedObject;
+use super::parameters::Parameter;
+use super::refs::{AccountRef, Targets};
+use super::steps::{Block, Step};
+
+/// Steps that run on Windows nodes, as one Step Functions state machine, its execution role and one Systems Manager document.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "windlass.dev",
+    version = "v1alpha1",
+    kind = "WindowsWorkflow",
+    plural = "windowsworkflows",
+    shortname = "wwf",
+    category = "windlass",
+    namespaced,
+    status = "WindowsWorkflowStatus",
+    derive = "PartialEq",
+    doc = "Steps that run on Windows nodes, as one Step Functions state machine, its execution role and one Systems Manager document.",
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].status", name = "Ready", type_ = "string"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].reason", name = "Reason", type_ = "string"),
+    printcolumn(json_path = ".status.accountRef.name", name = "Account", type_ = "string"),
+    printcolumn(json_path = ".status.version", name = "Version", type_ = "integer"),
+    printcolumn(json_path = ".status.activeRuns", name = "Active", type_ = "integer"),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
+    printcolumn(
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        name = "Message",
+        type_ = "string",
+        priority = 1
+    )
+)]
+#[kube(cel)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)")
+    .message("accountRef cannot change: delete the workflow and make a new one, or its objects in the old account would be left behind"))]
+pub struct WindowsWorkflowSpec {
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+    /// The account to work in. Left out: the one account that grants this namespace something. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+    /// The nodes that steps run on, unless a step names its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+    /// What a run may hand over; 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub parameters: Vec<Parameter>,
+    /// The longest time that a run may take. Default: one year, the longest that Step Functions allows; each step has its own timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// The steps, in order; 64 at most.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub steps: Vec<Step>,
+    /// Steps under a name, for `call` and `onError`; 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub blocks: Vec<Block>,
+}
+
+/// What Windlass made of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowsWorkflowStatus {
+    /// The generation that the rest of this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The account that this workflow is in. Written once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+    /// ARN of the state machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_machine_arn: Option<String>,
+    /// ARN of the version that was published for `observedGeneration`; runs start this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_machine_version_arn: Option<String>,
+    /// Number of that version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// What exists in AWS on behalf of this workflow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owned_objects: Vec<OwnedObject>,
+    /// Runs that have started and not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_runs: Option<i32>,
+}

@@ -1,0 +1,3 @@
+//! Windlass: Windows automation workflows and identity bindings as Kubernetes resources.
+
+pub mod api;
