@@ -1,0 +1,77 @@
+//! What every reconciler has at hand.
+
+use std::time::Duration;
+
+use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
+
+use crate::api::names::{ClusterId, Owner};
+use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
+use crate::aws::Sessions;
+use crate::clock::Clock;
+use crate::telemetry::Metrics;
+
+use super::backoff::Backoff;
+use super::report::Reporter;
+
+/// The field manager of everything that the controller writes.
+pub const FIELD_MANAGER: &str = "windlass";
+
+/// Objects as the watches see them. A manifest that does not parse is there with its metadata and the parser's message, so
+/// that it gets a condition and the others go on.
+#[derive(Clone)]
+pub struct Stores {
+    /// All AwsAccounts.
+    pub accounts: Store<DeserializeGuard<AwsAccount>>,
+    /// All WindowsWorkflows.
+    pub workflows: Store<DeserializeGuard<WindowsWorkflow>>,
+    /// All WorkflowRuns.
+    pub runs: Store<DeserializeGuard<WorkflowRun>>,
+}
+
+/// Settings of the controller. Times are on Windlass's clock.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// First interval at which a run's execution is looked at; it grows to eight times this while nothing changes.
+    pub poll_interval: Duration,
+    /// How often each object in AWS is compared with its manifest.
+    pub drift_interval: Duration,
+    /// Reconciliations at once, per kind.
+    pub concurrency: u16,
+}
+
+/// What every reconciler has at hand.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// This cluster's name in AWS.
+    pub cluster_id: ClusterId,
+    /// The clock.
+    pub clock: Clock,
+    /// Sessions with AWS, by account.
+    pub sessions: Sessions,
+    /// Events.
+    pub reporter: Reporter,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Settings.
+    pub settings: Settings,
+    /// What the watches see.
+    pub stores: Stores,
+    /// How long each failing object waits for its next try.
+    pub backoff: Backoff,
+}
+
+impl Context {
+    /// A Kubernetes object as AWS names and tags know it.
+    #[must_use]
+    pub fn owner(&self, kind: &str, namespace: &str, name: &str) -> Owner {
+        Owner {
+            cluster_id: self.cluster_id.clone(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
