@@ -1,0 +1,128 @@
+"""Which resources a request touches, for the one who evaluates IAM policies.
+
+Source: service authorization reference, "Actions, resources, and condition keys for AWS Systems Manager", and the user
+guide's examples of SendCommand restricted by ``ssm:resourceTag``. An action that supports no resource is evaluated
+on ``*``.
+"""
+
+from . import model, targets
+from .errors import ServiceError
+from .model import Account
+
+#: (IAM action, resource ARN, condition keys beside the global ones)
+Touched = tuple[str, str, dict[str, object]]
+
+_BY_NAME = (
+    "CreateDocument", "UpdateDocument", "UpdateDocumentDefaultVersion", "DescribeDocument", "GetDocument",
+    "DeleteDocument", "ListDocumentVersions",
+)  # fmt: skip
+_PARAMETERS_BY_NAME = ("PutParameter", "GetParameter", "GetParameterHistory", "DeleteParameter", "LabelParameterVersion",
+                       "UnlabelParameterVersion")  # fmt: skip
+_PARAMETERS_BY_NAMES = ("GetParameters", "DeleteParameters")
+_TAGGING = ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource")
+
+
+def resources_for(operation: str, request: dict, account: str, region: str) -> list[Touched]:
+    """Each (action, ARN, condition keys) that the caller must be allowed, all of them."""
+    system = model.system()
+    with system.lock:
+        return _resources(operation, request or {}, system.account(account, region))
+
+
+def _resources(operation: str, request: dict, account: Account) -> list[Touched]:
+    action = f"ssm:{operation}"
+    if operation == "SendCommand":
+        return _send_command(action, request, account)
+    if operation in _BY_NAME:
+        return [(action, account.documents.arn(request.get("Name", "")), _document_context(request.get("Name", ""), request, account))]
+    if operation in _PARAMETERS_BY_NAME:
+        return [(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request))]
+    if operation in _PARAMETERS_BY_NAMES:
+        return [(action, _parameter_arn(name, account), {}) for name in request.get("Names") or [""]]
+    if operation == "GetParametersByPath":
+        return [(action, _parameter_arn(request.get("Path", ""), account), {})]
+    if operation in _TAGGING:
+        return [(action, _tagged_arn(request, account), _tagged_context(request, account))]
+    return [(action, "*", {})]
+
+
+def _send_command(action: str, request: dict, account: Account) -> list[Touched]:
+    """The document, and every node that the command means: one that is not allowed refuses the whole call."""
+    name = request.get("DocumentName", "")
+    touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account))]
+    ids = request.get("InstanceIds") or _targeted(request, account)
+    for node_id in ids:
+        node = account.system.nodes.node(node_id)
+        touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
+    return touched
+
+
+def _targeted(request: dict, account: Account) -> list[str]:
+    """The nodes that Targets mean now; none for Targets that the service will refuse anyway."""
+    wanted = request.get("Targets") or []
+    try:
+        targets.check(wanted)
+    except ServiceError:
+        return []
+    return targets.resolve(wanted, account.system.nodes.nodes())
+
+
+def _document_context(name: str, request: dict, account: Account) -> dict[str, object]:
+    try:
+        tags = account.documents.get(name).tags
+    except ServiceError:
+        tags = {}
+    return _resource_tags(tags) | _requested_tags(request)
+
+
+def _tagged_arn(request: dict, account: Account) -> str:
+    """ARN of the resource that a tagging call names by type and id."""
+    kind, resource = request.get("ResourceType"), request.get("ResourceId", "")
+    if kind == "Document":
+        return account.documents.arn(resource)
+    if kind == "Parameter":
+        return _parameter_arn(resource, account)
+    path = {
+        "ManagedInstance": "managed-instance",
+        "MaintenanceWindow": "maintenancewindow",
+        "PatchBaseline": "patchbaseline",
+        "OpsItem": "opsitem",
+        "OpsMetadata": "opsmetadata",
+        "Automation": "automation-execution",
+        "Association": "association",
+    }.get(str(kind))
+    return f"arn:{account.partition}:ssm:{account.region}:{account.account}:{path}/{resource}" if path else "*"
+
+
+def _tagged_context(request: dict, account: Account) -> dict[str, object]:
+    kind, resource = request.get("ResourceType"), request.get("ResourceId", "")
+    if kind == "Document":
+        return _document_context(resource, request, account) | _tag_keys(request)
+    node = account.system.nodes.node(resource) if kind == "ManagedInstance" else None
+    return _resource_tags(node.tags if node else {}) | _requested_tags(request) | _tag_keys(request)
+
+
+def _parameter_arn(name: str, account: Account) -> str:
+    """A parameter's ARN; its name may carry a version or label, or be an ARN itself."""
+    if name.startswith("arn:"):
+        return name
+    bare = name.split(":", 1)[0].lstrip("/")
+    return f"arn:{account.partition}:ssm:{account.region}:{account.account}:parameter/{bare}"
+
+
+def _resource_tags(tags: dict[str, str]) -> dict[str, object]:
+    """Tags of the resource under both keys that policies use."""
+    return {f"{prefix}/{key}": value for key, value in tags.items() for prefix in ("ssm:resourceTag", "aws:ResourceTag")}
+
+
+def _requested_tags(request: dict) -> dict[str, object]:
+    """Tags that the request sets."""
+    tags = request.get("Tags") or []
+    context: dict[str, object] = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    return context | ({"aws:TagKeys": [tag["Key"] for tag in tags]} if tags else {})
+
+
+def _tag_keys(request: dict) -> dict[str, object]:
+    """Keys that a request removes."""
+    keys = request.get("TagKeys")
+    return {"aws:TagKeys": list(keys)} if keys else {}

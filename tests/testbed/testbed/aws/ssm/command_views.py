@@ -1,0 +1,153 @@
+"""Commands in the shapes of the API: Command, CommandInvocation, CommandPlugin, GetCommandInvocationResult."""
+
+from datetime import UTC, datetime
+
+from . import output, verdict
+from .errors import ServiceError
+from .records import STATUS, Command, Invocation, Plugin
+
+_CLOUD_WATCH_OFF = {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False}
+
+
+def command(record: Command) -> dict:
+    """``Command``."""
+    details = verdict.details(record)
+    # A command was attempted as soon as the service tries to deliver it: there is no Delayed among its Status.
+    status = {"Delayed": "InProgress"}.get(details, STATUS[details])
+    request = record.request
+    shown = {
+        "CommandId": record.id,
+        "DocumentName": record.document_name,
+        "DocumentVersion": request.get("DocumentVersion", "$DEFAULT"),
+        "Comment": request.get("Comment", ""),
+        "ExpiresAfter": instant(record.expires),
+        "Parameters": request.get("Parameters") or {},
+        "InstanceIds": request.get("InstanceIds") or [],
+        "Targets": request.get("Targets") or [],
+        "RequestedDateTime": instant(record.requested),
+        "Status": status,
+        "StatusDetails": details,
+        "OutputS3BucketName": "",
+        "OutputS3KeyPrefix": "",
+        "MaxConcurrency": request.get("MaxConcurrency", "50"),
+        "MaxErrors": request.get("MaxErrors", "0"),
+        "TargetCount": len(record.invocations),
+        "CompletedCount": record.completed_count,
+        "ErrorCount": record.error_count,
+        "DeliveryTimedOutCount": record.count("DeliveryTimedOut"),
+        "ServiceRole": "",
+        "NotificationConfig": {"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""},
+        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+    }
+    if "TimeoutSeconds" in request:
+        shown["TimeoutSeconds"] = request["TimeoutSeconds"]
+    return shown
+
+
+def invocation(record: Command, one: Invocation, details: bool) -> dict:
+    """``CommandInvocation``; its plugins and their output only when asked for."""
+    return {
+        "CommandId": record.id,
+        "InstanceId": one.node_id,
+        "InstanceName": one.node_name,
+        "Comment": record.request.get("Comment", ""),
+        "DocumentName": record.document_name,
+        "DocumentVersion": record.request.get("DocumentVersion", "$DEFAULT"),
+        "RequestedDateTime": instant(record.requested),
+        "Status": STATUS[one.details],
+        "StatusDetails": one.details,
+        "TraceOutput": "",
+        "StandardOutputUrl": "",
+        "StandardErrorUrl": "",
+        "CommandPlugins": [_plugin(plugin) for plugin in one.plugins] if details else [],
+        "ServiceRole": "",
+        "NotificationConfig": {"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""},
+        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+    }
+
+
+def result(record: Command, one: Invocation, plugin_name: str | None) -> dict:
+    """``GetCommandInvocationResult``: of the step named, or of the only one; of several unnamed, the whole's status."""
+    named = next((p for p in one.plugins if p.name == plugin_name), None)
+    if plugin_name is not None and named is None:
+        raise ServiceError("InvalidPluginName", f"The plugin name {plugin_name} isn't valid.")
+    only = one.plugins[0] if len(one.plugins) == 1 else None
+    shown = named or only
+    details = one.details if shown is None or (shown is only and not one.done) else shown.details
+    return {
+        "CommandId": record.id,
+        "InstanceId": one.node_id,
+        "Comment": record.request.get("Comment", ""),
+        "DocumentName": record.document_name,
+        "DocumentVersion": record.request.get("DocumentVersion", "$DEFAULT"),
+        "PluginName": shown.name if shown else "",
+        "ResponseCode": shown.code if shown else -1,
+        "ExecutionStartDateTime": _iso(shown.started if shown else None),
+        "ExecutionElapsedTime": _elapsed(shown),
+        "ExecutionEndDateTime": _iso(shown.ended if shown else None),
+        "Status": STATUS[details],
+        "StatusDetails": details,
+        "StandardOutputContent": _stdout(shown),
+        "StandardOutputUrl": "",
+        "StandardErrorContent": _stderr(shown),
+        "StandardErrorUrl": "",
+        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+    }
+
+
+def instant(seconds: float) -> datetime:
+    """A timestamp of the API, which has milliseconds."""
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
+
+
+def _plugin(plugin: Plugin) -> dict:
+    shown = {
+        "Name": plugin.name,
+        "Status": {"Delayed": "Pending", "Cancelling": "InProgress"}.get(plugin.details, STATUS[plugin.details]),
+        "StatusDetails": plugin.details,
+        "ResponseCode": plugin.code,
+        "Output": _output(plugin),
+        "StandardOutputUrl": "",
+        "StandardErrorUrl": "",
+        "OutputS3Region": "",
+        "OutputS3BucketName": "",
+        "OutputS3KeyPrefix": "",
+    }
+    if plugin.started is not None:
+        shown["ResponseStartDateTime"] = instant(plugin.started)
+    if plugin.ended is not None:
+        shown["ResponseFinishDateTime"] = instant(plugin.ended)
+    return shown
+
+
+def _output(plugin: Plugin) -> str:
+    if not plugin.done:
+        return ""
+    return plugin.message or output.merged(plugin.stdout, plugin.stderr)
+
+
+def _stdout(plugin: Plugin | None) -> str:
+    """Empty while the step runs; a skipped step's message stands where its output would."""
+    if plugin is None or not plugin.done:
+        return ""
+    said = plugin.message if plugin.message and plugin.details == "Success" else plugin.stdout
+    return output.prefix(said, output.STDOUT_LIMIT)
+
+
+def _stderr(plugin: Plugin | None) -> str:
+    if plugin is None or not plugin.done:
+        return ""
+    said = plugin.message if plugin.message and plugin.details == "Failed" else plugin.stderr
+    return output.prefix(said, output.STDERR_LIMIT)
+
+
+def _iso(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return instant(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _elapsed(plugin: Plugin | None) -> str:
+    if plugin is None or plugin.started is None or plugin.ended is None:
+        return ""
+    return f"PT{round(plugin.ended - plugin.started, 3):g}S"

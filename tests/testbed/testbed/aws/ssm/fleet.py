@@ -1,0 +1,70 @@
+"""The machines as the service reaches them: what waits for an agent, and restarts."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Protocol
+
+from .nodes import Node, NodeTable
+from .scheduler import Scheduler
+
+
+class Running(Protocol):
+    """A document that an agent works on (``agent.Run``)."""
+
+    def interrupt(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Fleet:
+    """The table of nodes, with what happens to them in the course of time."""
+
+    def __init__(self, table: NodeTable, scheduler: Scheduler):
+        self.table, self.scheduler = table, scheduler
+        self._waiting: dict[str, list[Callable[[], None]]] = defaultdict(list)
+        self._runs: dict[str, list[Running]] = defaultdict(list)
+
+    def node(self, node_id: str) -> Node | None:
+        return self.table.node(node_id)
+
+    def when_changed(self, node_id: str, action: Callable[[], None]) -> None:
+        """Runs ``action`` once, when the node is put again or is back from a restart."""
+        self._waiting[node_id].append(action)
+
+    def changed(self, node_id: str) -> None:
+        """The node was put, or is back: let what waited for it try again."""
+        for action in self._waiting.pop(node_id, []):
+            self.scheduler.after(0, action)
+
+    def enter(self, node_id: str, run: Running) -> None:
+        """An agent has begun a document."""
+        self._runs[node_id].append(run)
+
+    def leave(self, node_id: str, run: Running) -> None:
+        """An agent is done with a document, for good or ill."""
+        if run in self._runs[node_id]:
+            self._runs[node_id].remove(run)
+
+    def restart(self, node_id: str) -> None:
+        """The machine goes down; everything on it stops, and goes on when the agent is back."""
+        node = self.node(node_id)
+        if node is None or node.back_at is not None:
+            return
+        node.back_at = self.scheduler.now() + node.reboot_seconds
+        for run in list(self._runs[node_id]):
+            run.interrupt()
+        self.scheduler.at(node.back_at, lambda: self._back(node_id))
+
+    def clear(self) -> None:
+        """Forgets what waits and what runs."""
+        self._waiting.clear()
+        self._runs.clear()
+
+    def _back(self, node_id: str) -> None:
+        node = self.node(node_id)
+        if node is None or node.back_at is None:
+            return
+        node.boot_time, node.back_at = node.back_at, None
+        for run in list(self._runs[node_id]):
+            run.resume()
+        self.changed(node_id)

@@ -1,0 +1,74 @@
+"""The Systems Manager of one bed: nodes and time are shared, documents and commands belong to an account and Region.
+
+Nothing here knows LocalStack: another endpoint can mount it (``operations.call``).
+"""
+
+import threading
+from functools import lru_cache
+
+from testbed.aws.settings import CLOCK
+from testbed.clock import Clock
+
+from .commands import Commands
+from .documents import Documents
+from .fleet import Fleet
+from .nodes import TABLE, NodeTable
+from .scheduler import Scheduler
+from .settings import EVENTUAL, Eventual
+
+
+class Account:
+    """What one account has in one Region."""
+
+    def __init__(self, system: "SystemsManager", account: str, region: str):
+        self.account, self.region, self.partition = account, region, partition_of(region)
+        self.system = system
+        self.documents = Documents(account, self.partition, region, system.scheduler.now)
+        self.commands = Commands(self)
+
+    def node_arn(self, node_id: str) -> str:
+        """The ARN by which IAM knows a node: an EC2 instance or a hybrid one."""
+        service, kind = ("ssm", "managed-instance") if node_id.startswith("mi-") else ("ec2", "instance")
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}/{node_id}"
+
+
+class SystemsManager:
+    """All of it, under one lock; ``account`` lets what is due happen first."""
+
+    def __init__(self, clock: Clock, table: NodeTable, eventual: Eventual):
+        self.lock = threading.RLock()
+        self.clock, self.nodes, self.eventual = clock, table, eventual
+        self.scheduler = Scheduler(clock.now)
+        self.fleet = Fleet(table, self.scheduler)
+        self._accounts: dict[tuple[str, str], Account] = {}
+        table.attach(self.lock, self.scheduler.now, self.scheduler.settle, self.fleet.changed)
+
+    def account(self, account: str, region: str) -> Account:
+        """The account's things in a Region; call it with the lock held."""
+        self.scheduler.settle()
+        key = (account, region)
+        if key not in self._accounts:
+            self._accounts[key] = Account(self, account, region)
+        return self._accounts[key]
+
+    def reset(self) -> None:
+        """Forgets documents, commands, nodes and what was to come; delays go back to their defaults."""
+        with self.lock:
+            self.scheduler.clear()
+            self.fleet.clear()
+            self._accounts.clear()
+            self.nodes.replace([])
+            self.eventual.reset()
+
+
+def partition_of(region: str) -> str:
+    """aws, aws-cn or aws-us-gov."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+@lru_cache(maxsize=1)
+def system() -> SystemsManager:
+    """The bed's own, on the bed's clock and node table."""
+    return SystemsManager(CLOCK, TABLE, EVENTUAL)

@@ -1,0 +1,52 @@
+"""DescribeInstanceInformation."""
+
+from ..command_views import instant
+from ..model import Account
+from ..nodes import Node
+from ..paging import page
+from ..targets import filtered
+
+#: The agent pings every five minutes; the last ping of a node that is online is at most that old.
+_PING_SECONDS = 300
+_PLATFORM_NAMES = {
+    "Windows": ("Microsoft Windows Server 2022 Datacenter", "10.0.20348"),
+    "Linux": ("Amazon Linux", "2023"),
+}
+
+
+def describe_instance_information(account: Account, request: dict) -> dict:
+    """Ten nodes a page unless told otherwise; ``Filters`` or the older ``InstanceInformationFilterList``."""
+    older = request.get("InstanceInformationFilterList") or []
+    filters = [*(request.get("Filters") or []), *({"Key": f["key"], "Values": f["valueSet"]} for f in older)]
+    found = filtered(filters, account.system.nodes.nodes())
+    chosen, token = page(found, request, lambda node: node.id, default=10)
+    shown = {"InstanceInformationList": [_information(account, node) for node in chosen]}
+    return shown | ({"NextToken": token} if token else {})
+
+
+def _information(account: Account, node: Node) -> dict:
+    """``InstanceInformation``."""
+    now = account.system.scheduler.now()
+    name, version = _PLATFORM_NAMES[node.platform]
+    last_ping = now - now % _PING_SECONDS if node.ping == "Online" else node.boot_time
+    shown = {
+        "InstanceId": node.id,
+        "PingStatus": node.ping,
+        "LastPingDateTime": instant(last_ping),
+        "AgentVersion": node.agent_version,
+        "IsLatestVersion": True,
+        "PlatformType": node.platform,
+        "PlatformName": name,
+        "PlatformVersion": version,
+        "ResourceType": "ManagedInstance" if node.hybrid else "EC2Instance",
+        "IPAddress": node.ip,
+        "ComputerName": node.computer_name,
+        "SourceId": node.id,
+        "SourceType": "AWS::SSM::ManagedInstance" if node.hybrid else "AWS::EC2::Instance",
+    }
+    if node.hybrid:
+        shown |= {"RegistrationDate": instant(node.registered), "Name": node.computer_name}
+    return shown
+
+
+OPERATIONS = {"DescribeInstanceInformation": describe_instance_information}
