@@ -139,6 +139,9 @@ pub struct WorkflowRunStatus {
     /// Generation of the workflow that this run is pinned to: the one first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_generation: Option<i64>,
+    /// UID of that workflow: one that is deleted and made again begins at generation 1 once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_uid: Option<String>,
     /// The account that it runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
