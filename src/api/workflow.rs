@@ -27,7 +27,6 @@ use super::steps::{Block, Step};
     printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].reason", name = "Reason", type_ = "string"),
     printcolumn(json_path = ".status.accountRef.name", name = "Account", type_ = "string"),
     printcolumn(json_path = ".status.version", name = "Version", type_ = "integer"),
-    printcolumn(json_path = ".status.activeRuns", name = "Active", type_ = "integer"),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date"),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -96,7 +95,4 @@ pub struct WindowsWorkflowStatus {
     /// What exists in AWS on behalf of this workflow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owned_objects: Vec<OwnedObject>,
-    /// Runs that have started and not ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_runs: Option<i32>,
 }

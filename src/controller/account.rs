@@ -15,7 +15,7 @@ use crate::aws::{AwsError, Class};
 use crate::resolve;
 
 use super::context::Context;
-use super::{Error, finalize, invalid, status};
+use super::{CATCH_UP, Error, finalize, invalid, status};
 
 const KIND: &str = "AwsAccount";
 
@@ -29,10 +29,13 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<AwsAccount>>, ctx: Arc<Contex
         Ok(account) => account,
         Err(broken) => return invalid::report(&ctx, &api, KIND, guard.as_ref(), broken, invalid::stalled).await,
     };
+    if ctx.freshness.is_behind(account) {
+        return Ok(Action::requeue(CATCH_UP));
+    }
     if account.metadata.deletion_timestamp.is_some() {
         return cleanup(&ctx, &api, account).await;
     }
-    finalize::add(&api, account).await?;
+    finalize::add(&ctx, &api, account).await?;
     let name = account.name_any();
     let session = resolve::session(&ctx, &name, &account.spec).await;
     let answer = session.caller_identity().await;
@@ -155,7 +158,7 @@ async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> 
         .map(|workflow| format!("{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any()))
         .collect();
     if users.is_empty() {
-        finalize::remove(api, account).await?;
+        finalize::remove(ctx, api, account).await?;
         ctx.backoff.forget(&format!("{KIND}/{name}"));
         return Ok(Action::await_change());
     }

@@ -13,6 +13,8 @@ use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
 use super::backoff::Backoff;
+use super::drift::Drift;
+use super::freshness::Freshness;
 use super::report::Reporter;
 
 /// The field manager of everything that the controller writes.
@@ -61,6 +63,20 @@ pub struct Context {
     pub stores: Stores,
     /// How long each failing object waits for its next try.
     pub backoff: Backoff,
+    /// What this process wrote and its watches have not shown yet.
+    pub freshness: Freshness,
+    /// When each object is next compared with what is in AWS.
+    pub drift: Drift,
+}
+
+impl Stores {
+    /// Waits until every watch has shown everything once: before that, what is missing from a store may exist all the same.
+    pub async fn ready(&self) {
+        // The writer end lives as long as the process, so these cannot fail before the end of everything.
+        let _ = self.accounts.wait_until_ready().await;
+        let _ = self.workflows.wait_until_ready().await;
+        let _ = self.runs.wait_until_ready().await;
+    }
 }
 
 impl Context {

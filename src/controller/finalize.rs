@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::api::FINALIZER;
 
-use super::context::FIELD_MANAGER;
+use super::context::{Context, FIELD_MANAGER};
 
 /// Puts the finalizer on. No call when it is there.
 ///
 /// # Errors
 /// The API server's; a conflict when the object changed meanwhile, which the next event mends.
-pub async fn add<K>(api: &Api<K>, object: &impl ResourceExt) -> Result<(), kube::Error>
+pub async fn add<K>(ctx: &Context, api: &Api<K>, object: &impl ResourceExt) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
@@ -23,14 +23,14 @@ where
         return Ok(());
     }
     let finalizers: Vec<String> = object.finalizers().iter().cloned().chain([FINALIZER.to_owned()]).collect();
-    set(api, object, &finalizers).await
+    set(ctx, api, object, &finalizers).await
 }
 
 /// Takes the finalizer off. No call when it is not there; fine when the object is gone.
 ///
 /// # Errors
 /// The API server's; a conflict when the object changed meanwhile, which the next event mends.
-pub async fn remove<K>(api: &Api<K>, object: &impl ResourceExt) -> Result<(), kube::Error>
+pub async fn remove<K>(ctx: &Context, api: &Api<K>, object: &impl ResourceExt) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
@@ -38,18 +38,23 @@ where
         return Ok(());
     }
     let finalizers: Vec<String> = object.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
-    match set(api, object, &finalizers).await {
+    match set(ctx, api, object, &finalizers).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
     }
 }
 
-async fn set<K>(api: &Api<K>, object: &impl ResourceExt, finalizers: &[String]) -> Result<(), kube::Error>
+async fn set<K>(
+    ctx: &Context,
+    api: &Api<K>,
+    object: &impl ResourceExt,
+    finalizers: &[String],
+) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     // The resourceVersion makes the server refuse when somebody else changed the list since it was read.
     let body = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": object.resource_version() } });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(body)).await.map(drop)
+    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(body)).await.map(|answer| ctx.freshness.wrote(&answer))
 }

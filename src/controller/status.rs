@@ -84,5 +84,5 @@ where
     });
     let result = api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(body)).await;
     ctx.metrics.status_written(kind, if result.is_ok() { "ok" } else { "error" });
-    result.map(drop).map_err(|source| StatusError { kind, name, source: Box::new(source) })
+    result.map(|answer| ctx.freshness.wrote(&answer)).map_err(|source| StatusError { kind, name, source: Box::new(source) })
 }
