@@ -1,0 +1,37 @@
+"""Where LocalStack's core differs from AWS, or from what a bed on one machine needs: one module for each thing that is mended.
+
+Each module's `apply()` says what it changes and where the right behaviour is documented. All must run before LocalStack's runtime is
+made, and none twice.
+"""
+
+
+def apply() -> None:
+    """Applies every patch."""
+    from testbed.aws.patches import (
+        children,
+        definitions,
+        errors,
+        executions,
+        jsonata,
+        listeners,
+        machines,
+        roles,
+        startup,
+        stopping,
+        tokens,
+        virtualtime,
+    )
+
+    startup.apply()
+    listeners.apply()
+    jsonata.apply()
+    definitions.apply()
+    errors.apply()
+    machines.apply()
+    executions.apply()
+    stopping.apply()
+    tokens.apply()
+    children.apply()
+    roles.apply()
+    # Last: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
+    virtualtime.apply()

@@ -1,0 +1,112 @@
+"""Definitions that AWS refuses and LocalStack takes: wrong transitions, names used twice, fields that a state does not have.
+
+The codes and words are those of ValidateStateMachineDefinition
+(docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinitionDiagnostic.html) as far as they are published.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TRANSITIONS = {"Task", "Pass", "Wait", "Parallel", "Map"}
+"""States that need exactly one of Next and End."""
+
+LONGEST_NAME = 80
+LONGEST_LABEL = 40
+LARGEST_DEFINITION_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason to refuse a definition, with the JSON pointer of what is wrong."""
+
+    code: str
+    text: str
+    pointer: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text} at {self.pointer}"
+
+
+def findings(definition: dict) -> list[Finding]:
+    """Everything that is wrong with a definition that is otherwise well formed."""
+    names: set[str] = set()
+    return list(_scope(definition, "", names))
+
+
+def _scope(scope: dict, pointer: str, names: set[str]) -> Iterator[Finding]:
+    states = scope.get("States") or {}
+    start = scope.get("StartAt")
+    if start is not None and start not in states:
+        yield Finding("MISSING_TRANSITION_TARGET", f"Missing 'StartAt' target: {start}", f"{pointer}/StartAt")
+    reached = {start}
+    for name, state in states.items():
+        here = f"{pointer}/States/{name}"
+        if name in names:
+            yield Finding("DUPLICATE_STATE_NAME", f"Duplicate State name: {name}", here)
+        names.add(name)
+        if len(name) > LONGEST_NAME:
+            yield Finding("SCHEMA_VALIDATION_FAILED", f"State name must not be longer than {LONGEST_NAME} characters", here)
+        for target, place in _targets(state, here):
+            reached.add(target)
+            if target not in states:
+                yield Finding("MISSING_TRANSITION_TARGET", f"Missing 'Next' target: {target}", place)
+        yield from _state(state, here)
+        yield from _inner(state, here, names)
+    for name in states:
+        if name not in reached:
+            yield Finding("MISSING_TRANSITION_TARGET", f'State "{name}" is not reachable.', f"{pointer}/States/{name}")
+
+
+def _targets(state: dict, here: str) -> Iterator[tuple[str, str]]:
+    for field in ("Next", "Default"):
+        if isinstance(state.get(field), str):
+            yield state[field], f"{here}/{field}"
+    for field in ("Catch", "Choices"):
+        for index, item in enumerate(state.get(field) or []):
+            if isinstance(item, dict) and isinstance(item.get("Next"), str):
+                yield item["Next"], f"{here}/{field}[{index}]/Next"
+
+
+def _state(state: dict, here: str) -> Iterator[Finding]:
+    kind = state.get("Type")
+    if kind in TRANSITIONS:
+        given = [field for field in ("Next", "End") if state.get(field)]
+        if len(given) != 1:
+            yield Finding("SCHEMA_VALIDATION_FAILED", "The state must have exactly one of the fields [Next, End]", here)
+    elif kind in ("Succeed", "Fail", "Choice"):
+        for field in ("Next", "End"):
+            if field in state:
+                yield Finding("SCHEMA_VALIDATION_FAILED", "Field is not supported", f"{here}/{field}")
+    if kind in ("Map", "Parallel", "Pass", "Wait", "Choice"):
+        for field in ("TimeoutSeconds", "HeartbeatSeconds"):
+            if field in state:
+                yield Finding("SCHEMA_VALIDATION_FAILED", "Field is not supported", f"{here}/{field}")
+    if len(str(state.get("Label", ""))) > LONGEST_LABEL:
+        yield Finding("SCHEMA_VALIDATION_FAILED", f"Label must not be longer than {LONGEST_LABEL} characters", f"{here}/Label")
+
+
+def _inner(state: dict, here: str, names: set[str]) -> Iterator[Finding]:
+    for index, branch in enumerate(state.get("Branches") or []):
+        yield from _scope(branch, f"{here}/Branches[{index}]", names)
+    for field in ("ItemProcessor", "Iterator"):
+        if isinstance(state.get(field), dict):
+            yield from _scope(state[field], f"{here}/{field}", names)
+
+
+def apply() -> None:
+    """Adds these checks to every place that takes a definition."""
+    from localstack.aws.api.stepfunctions import InvalidDefinition
+    from localstack.services.stepfunctions.provider import StepFunctionsProvider
+
+    original = StepFunctionsProvider._validate_definition
+
+    def _validate_definition(definition, static_analysers) -> None:
+        if len(definition.encode()) > LARGEST_DEFINITION_BYTES:
+            raise InvalidDefinition("Invalid State Machine Definition: 'The state machine definition exceeds 1MB'")
+        original(definition, static_analysers)
+        found = findings(json.loads(definition))
+        if found:
+            raise InvalidDefinition(f"Invalid State Machine Definition: '{', '.join(map(str, found))}'")
+
+    StepFunctionsProvider._validate_definition = staticmethod(_validate_definition)
