@@ -28,7 +28,7 @@ class ApiServer:
         if client:
             context.load_cert_chain(client.certificate, client.key)
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json, */*;q=0.5"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 

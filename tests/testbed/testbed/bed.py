@@ -4,6 +4,7 @@
         bed.boto3("ssm").describe_instance_information()
 """
 
+import os
 import re
 import shutil
 import sys
@@ -16,7 +17,7 @@ from typing import Any, Self
 
 from testbed import identity, ports, state, tools
 from testbed.apiserver import ApiServer
-from testbed.aws import ADMIN_ACCESS_KEY_ID, ADMIN_SECRET, REGION
+from testbed.aws import ACCOUNT_ID, ADMIN_ACCESS_KEY_ID, ADMIN_SECRET, REGION
 from testbed.aws.client import ControlClient
 from testbed.clock import Clock
 from testbed.controlplane import ControlPlane, Ports
@@ -69,7 +70,7 @@ class Bed:
 
         `time_factor`: virtual seconds per real second. `crds`: a file or folder applied before the controller manager starts, whose
         garbage collector learns of later ones only after a while. `end_with_parent`: the kernel ends everything with the calling thread.
-        Raises AlreadyUp, state.NotOurs, tools.InstallFailed, ProcessDied, waiting.TimedOut; what was started is ended again.
+        Raises AlreadyUp, state.NotOurs, tools.InstallFailed, ProcessDied, waiting.TimedOut, ApplyFailed; what was started is ended again.
         """
         directory = Path(directory).resolve()
         installed = tools.install(*(["venv"] if not control_plane else []))
@@ -206,6 +207,32 @@ class Bed:
         """Counts, holds and cuts of what goes through the proxy."""
         control = _present(self.state.proxy_control, "control plane")
         return KubeProxyClient(_present(self.state.proxy, "control plane"), control)
+
+    def environment(self) -> dict[str, str]:
+        """Variables with which kubectl, helm, the AWS CLI and the program under test work on this bed: as its administrator and as the
+        account's root user, on virtual time."""
+        installed = tools.locate()
+        folders = [str(program.parent) for program in (installed.kubectl, installed.helm)]
+        variables = {**self.clock.environment(), "PATH": os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])}
+        if self.state.kubernetes:
+            variables |= {
+                "KUBECONFIG": str(self.admin_kubeconfig),
+                # kubectl keeps what a server can do by its address: another bed may have had the same port yesterday.
+                "KUBECACHEDIR": str(self.state.directory / "kubernetes" / "kubectl-cache"),
+                "WINDLASS_BED_PROXY": self.proxy.url,
+                "WINDLASS_BED_PROXY_CONTROL": self.proxy.control,
+            }
+        if self.state.endpoint:
+            variables |= {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY_ID,
+                "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET,
+                "AWS_ACCOUNT_ID": ACCOUNT_ID,
+                "WINDLASS_BED_CONTROL": self.control.url,
+            }
+        return variables
 
     def kubeconfig_for(self, service_account: str, namespace: str, via_proxy: bool = True) -> Path:
         """The path of a new kubeconfig with a token of that ServiceAccount, good for a day. Raises ApiError 404 when there is no such account."""

@@ -11,9 +11,9 @@ import yaml
 
 from testbed import tools
 from testbed.apiserver import ApiError
-from testbed.aws import ACCOUNT_ID, ADMIN_ACCESS_KEY_ID, ADMIN_SECRET, REGION
 from testbed.aws.client import ControlError
 from testbed.bed import AlreadyUp, Bed, parse_factor, take_down
+from testbed.controlplane import ApplyFailed
 from testbed.nodetable import table
 from testbed.processes import ProcessDied
 from testbed.state import NotOurs, load
@@ -27,12 +27,16 @@ class Failed(Exception):
     """Ends the command with this message."""
 
 
+EXPECTED = (Failed, AlreadyUp, ApplyFailed, NotOurs, tools.InstallFailed, ProcessDied, TimedOut, ControlError, ApiError, OSError)
+"""Errors that need no traceback."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; answers the exit status."""
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (Failed, AlreadyUp, NotOurs, tools.InstallFailed, ProcessDied, TimedOut, ControlError, ApiError, OSError) as error:
+    except EXPECTED as error:
         print(f"bed: {error}", file=sys.stderr)
         return 1
     return 0
@@ -114,29 +118,8 @@ def status(options: argparse.Namespace) -> None:
 
 def env(options: argparse.Namespace) -> None:
     """bed env"""
-    bed = _find(options)
-    installed = tools.locate()
-    variables = dict(bed.clock.environment())
-    if bed.state.kubernetes:
-        variables |= {
-            "KUBECONFIG": str(bed.admin_kubeconfig),
-            "WINDLASS_BED_PROXY": bed.proxy.url,
-            "WINDLASS_BED_PROXY_CONTROL": bed.proxy.control,
-        }
-    if bed.state.endpoint:
-        variables |= {
-            "AWS_ENDPOINT_URL": bed.endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET,
-            "AWS_ACCOUNT_ID": ACCOUNT_ID,
-            "WINDLASS_BED_CONTROL": bed.control.url,
-        }
-    for name, value in sorted(variables.items()):
+    for name, value in sorted(_find(options).environment().items()):
         print(f"export {name}={shlex.quote(value)}")
-    folders = ":".join(str(program.parent) for program in (installed.kubectl, installed.helm))
-    print(f"export PATH={shlex.quote(folders)}:$PATH")
 
 
 def kubeconfig(options: argparse.Namespace) -> None:

@@ -40,6 +40,10 @@ Starter = Callable[..., Process]
 """start(name, arguments) -> Process: how the bed starts a process and writes it down."""
 
 
+class ApplyFailed(Exception):
+    """The API server refused what was to be there from the start; the message is kubectl's."""
+
+
 @dataclass(frozen=True)
 class Ports:
     """Free ports of 127.0.0.1, one per listener."""
@@ -178,13 +182,16 @@ class ControlPlane:
         client = self.access.client()
         process.until(lambda: _loops_ran(client), START_SECONDS, "the controller manager's loops ran")
 
-    def apply(self, manifests: Path) -> None:
-        """Applies a file or folder as the administrator; waits until custom resources in it are served. Raises CalledProcessError."""
-        kubectl = [str(self._tools.kubectl), f"--kubeconfig={self.access.kubeconfig}"]
-        target = f"--filename={manifests}"
-        subprocess.run([*kubectl, "apply", "--server-side", "--validate=strict", target], check=True, capture_output=True, text=True)
-        wait = [*kubectl, "wait", "--for=condition=Established", "--timeout=30s", "customresourcedefinitions", "--all"]
-        subprocess.run(wait, check=True, capture_output=True, text=True)
+    def apply(self, crds: Path) -> None:
+        """Applies a file or folder of custom resource definitions as the administrator, and waits until they are served. Raises ApplyFailed."""
+        self._kubectl("apply", "--server-side", "--validate=strict", f"--filename={crds}")
+        self._kubectl("wait", "--for=condition=Established", "--timeout=30s", "customresourcedefinitions", "--all")
+
+    def _kubectl(self, *arguments: str) -> None:
+        program = [str(self._tools.kubectl), f"--kubeconfig={self.access.kubeconfig}", f"--cache-dir={self._directory / 'kubectl-cache'}"]
+        done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ApplyFailed(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
 
 
 def _loops_ran(client: ApiServer) -> bool:
