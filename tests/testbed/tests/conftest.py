@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 
 import pytest
+from ssm_bench import Bench
 
 from testbed.bed import Bed
 
 TIME_FACTOR = 60
 """A virtual minute takes a second."""
 
+FAST_FACTOR = 200
+"""For timeouts and restarts of nodes, which take minutes each."""
 
-def _bed(factory: pytest.TempPathFactory, name: str, **parts: bool) -> Iterator[Bed]:
-    with Bed.up(factory.mktemp(name), time_factor=TIME_FACTOR, end_with_parent=True, **parts) as bed:
+
+def _bed(factory: pytest.TempPathFactory, name: str, time_factor: float = TIME_FACTOR, **parts: bool) -> Iterator[Bed]:
+    with Bed.up(factory.mktemp(name), time_factor=time_factor, end_with_parent=True, **parts) as bed:
         yield bed
 
 
@@ -19,6 +23,19 @@ def _bed(factory: pytest.TempPathFactory, name: str, **parts: bool) -> Iterator[
 def aws_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A bed with the AWS endpoint alone. Tests that change things in it ask for `aws`."""
     yield from _bed(tmp_path_factory, "aws", control_plane=False)
+
+
+@pytest.fixture(scope="session")
+def fast_aws_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A bed with the AWS endpoint alone, whose clock runs faster still. Tests of Systems Manager ask for `bench`."""
+    yield from _bed(tmp_path_factory, "fast", time_factor=FAST_FACTOR, control_plane=False)
+
+
+@pytest.fixture
+def bench(fast_aws_bed: Bed) -> Bench:
+    """Systems Manager with an empty account."""
+    fast_aws_bed.control.reset()
+    return Bench(fast_aws_bed)
 
 
 @pytest.fixture(scope="session")

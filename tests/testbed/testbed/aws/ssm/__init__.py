@@ -13,7 +13,7 @@ def register() -> None:
 
 
 def reset() -> None:
-    """Forgets documents, commands and nodes; parameters belong to LocalStack's own reset."""
-    from . import model
+    """Forgets documents, commands, nodes and parameters."""
+    from . import provider
 
-    model.system().reset()
+    provider.reset()

@@ -117,7 +117,6 @@ class Commands:
             requested=now,
             start_by=start_by,
             expires=start_by + execution,
-            visible=now + self._system.eventual.invocation_visible_seconds,
         )
 
 

@@ -37,6 +37,14 @@ def register() -> None:
     provider.SsmProvider = BedSsmProvider
 
 
+def reset() -> None:
+    """Forgets everything: the model, and the parameters that moto keeps."""
+    from moto.ssm.models import ssm_backends
+
+    model.system().reset()
+    ssm_backends.reset()
+
+
 def _own(name: str) -> Callable:
     """An operation that the model answers."""
 

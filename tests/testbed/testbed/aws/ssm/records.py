@@ -80,7 +80,6 @@ class Command:
     requested: float
     start_by: float
     expires: float
-    visible: float
     invocations: dict[str, Invocation] = field(default_factory=dict)
     #: False while SendCommand's Targets are not resolved yet.
     resolved: bool = False

@@ -113,7 +113,8 @@ class _CommandFilter:
 
 
 def _visible(account: Account, command: Command) -> bool:
-    return account.system.scheduler.now() >= command.visible
+    system = account.system
+    return system.scheduler.now() >= command.requested + system.eventual.invocation_visible_seconds
 
 
 def _sent_to(command: Command, request: dict) -> bool:
