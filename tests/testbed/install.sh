@@ -5,7 +5,7 @@
 #   install.sh --print-venv  print the path of the Python environment, and install nothing
 #   install.sh --print-paths print every part's path as NAME=PATH lines, and install nothing
 #
-# Needs Go ≥ 1.26, Node ≥ 20 with npm, and Python 3.12 or 3.13 (or uv, which can fetch one). The cache is
+# Needs Go ≥ 1.26, Node ≥ 20 with npm, and Python 3.13 (or uv, which can fetch it). The cache is
 # ${WINDLASS_TESTBED_CACHE:-$HOME/.cache/windlass-testbed}; each part's folder carries a hash of what it was built from, so a
 # changed pin makes a new folder beside the old one, and two checkouts can share the cache.
 set -euo pipefail
@@ -22,27 +22,23 @@ die() { say "$*"; exit 1; }
 
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 
-# Sets python and python_version to one that the bed runs on: 3.12 or 3.13 (localstack-core 2026.3.0 needs ≥ 3.12; its pins have
-# wheels up to 3.13).
+# Sets python to a Python 3.13. localstack-core 2026.3.0 declares 3.10 and later, but uses warnings.deprecated and `Lock | None`, which
+# 3.12 has not; its pins were not tried on 3.14.
 need_python() {
   [ -z "${python:-}" ] || return 0
   local candidate pyenv=${PYENV_ROOT:-$HOME/.pyenv}/versions
-  for candidate in "${WINDLASS_TESTBED_PYTHON:-}" "$pyenv"/3.13.*/bin/python3 python3.13 python3.12 python3 "$pyenv"/3.12.*/bin/python3; do
+  for candidate in "${WINDLASS_TESTBED_PYTHON:-}" "$pyenv"/3.13.*/bin/python3 python3.13 python3; do
     if [ -n "$candidate" ] && try_python "$candidate"; then return; fi
   done
   if command -v uv >/dev/null && uv python install 3.13 >&2 && try_python "$(uv python find --no-project 3.13)"; then return; fi
-  die "no Python 3.12 or 3.13 with venv: install one (Debian: python3.13 and python3.13-venv), set WINDLASS_TESTBED_PYTHON, or install uv"
+  die "no Python 3.13 with venv: install it (Debian: python3.13 and python3.13-venv), name one in WINDLASS_TESTBED_PYTHON, or install uv"
 }
 # Runs it to know: a pyenv shim exists for versions that are not switched on, and Debian keeps ensurepip in a package of its own.
 try_python() {
-  local answer
-  answer=$("$1" -c 'import ensurepip, ssl, sys, venv
-v = sys.version_info[:2]
-print("%d.%d" % v, sys.executable) if (3, 12) <= v <= (3, 13) else sys.exit(1)' 2>/dev/null) || return 1
-  python_version=${answer%% *} python=${answer#* }
+  python=$("$1" -c 'import ensurepip, ssl, sys, venv; print(sys.executable) if sys.version_info[:2] == (3, 13) else sys.exit(1)' 2>/dev/null)
 }
 
-venv_path() { echo "$cache/venv-$python_version-$(hash_of "$here/requirements.txt")"; }
+venv_path() { echo "$cache/venv-3.13-$(hash_of "$here/requirements.txt")"; }
 go_key() { { cat "$here/go/$1/go.mod" "$here/go/$1/go.sum"; echo "$2"; } | sha256sum | cut -c1-16; }
 kubernetes_path() { echo "$cache/kubernetes-$(go_key kubernetes "$KUBERNETES_VERSION")"; }
 etcd_path() { echo "$cache/etcd-$(go_key etcd -)"; }
