@@ -34,9 +34,10 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation == "SendCommand":
         return _send_command(action, request, account)
     if operation in _BY_NAME:
-        return [(action, account.documents.arn(request.get("Name", "")), _document_context(request.get("Name", ""), request, account))]
+        name = request.get("Name", "")
+        return _with_tags(action, account.documents.arn(name), _document_context(name, request, account), request)
     if operation in _PARAMETERS_BY_NAME:
-        return [(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request))]
+        return _with_tags(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request), request)
     if operation in _PARAMETERS_BY_NAMES:
         return [(action, _parameter_arn(name, account), {}) for name in request.get("Names") or [""]]
     if operation == "GetParametersByPath":
@@ -44,6 +45,12 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation in _TAGGING:
         return [(action, _tagged_arn(request, account), _tagged_context(request, account))]
     return [(action, "*", {})]
+
+
+def _with_tags(action: str, arn: str, context: dict[str, object], request: dict) -> list[Touched]:
+    """A create that brings tags is also allowed to tag, on its own ARN."""
+    touched: list[Touched] = [(action, arn, context)]
+    return touched + ([("ssm:AddTagsToResource", arn, _requested_tags(request))] if request.get("Tags") else [])
 
 
 def _send_command(action: str, request: dict, account: Account) -> list[Touched]:

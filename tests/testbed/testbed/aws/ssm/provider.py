@@ -35,6 +35,7 @@ def register() -> None:
     from localstack.services.ssm import provider
 
     provider.SsmProvider = BedSsmProvider
+    model.system()  # ties the node table to the bed's clock before the first node is put
 
 
 def reset() -> None:
