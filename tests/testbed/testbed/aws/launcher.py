@@ -44,12 +44,11 @@ def end_at_once(_signal: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Runs until SIGTERM, SIGINT, or the death of the process that started it."""
+    """Runs until SIGTERM or SIGINT."""
     configure_localstack()
 
-    from testbed.aws import control, parent, patches, pipeline
+    from testbed.aws import control, patches, pipeline
 
-    parent.end_with_parent()
     patches.apply()
     pipeline.install()
     register_systems_manager()

@@ -130,6 +130,8 @@ def _expired_code(context: RequestContext) -> str:
 
 
 def _speaks_json(context: RequestContext) -> bool:
+    if context.service.service_name == "sqs":
+        return False  # SQS speaks JSON, but kept its errors of the query protocol
     return (context.protocol or context.service.protocol) in ("json", "rest-json", "smithy-rpc-v2-cbor")
 
 

@@ -5,6 +5,7 @@ The codes and words are those of ValidateStateMachineDefinition
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,13 +30,15 @@ class Finding:
 
 
 def findings(definition: dict) -> list[Finding]:
-    """Everything that is wrong with a definition that is otherwise well formed."""
+    """What is wrong with a definition, as far as this module looks; the parser looks at the rest."""
     names: set[str] = set()
     return list(_scope(definition, "", names))
 
 
-def _scope(scope: dict, pointer: str, names: set[str]) -> Iterator[Finding]:
-    states = scope.get("States") or {}
+def _scope(scope: object, pointer: str, names: set[str]) -> Iterator[Finding]:
+    states = scope.get("States") if isinstance(scope, dict) else None
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        return  # not even the shape of a definition: the parser says so
     start = scope.get("StartAt")
     if start is not None and start not in states:
         yield Finding("MISSING_TRANSITION_TARGET", f"Missing 'StartAt' target: {start}", f"{pointer}/StartAt")
@@ -94,19 +97,28 @@ def _inner(state: dict, here: str, names: set[str]) -> Iterator[Finding]:
             yield from _scope(state[field], f"{here}/{field}", names)
 
 
+WHOLE_PERCENTAGE = re.compile(r'("ToleratedFailurePercentage"\s*:\s*\d+)(?![\d.])')
+"""LocalStack's grammar wants a decimal point in a percentage, which no one writes."""
+
+
 def apply() -> None:
     """Adds these checks to every place that takes a definition."""
     from localstack.aws.api.stepfunctions import InvalidDefinition
+    from localstack.services.stepfunctions.asl.parse.asl_parser import AmazonStateLanguageParser
     from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
-    original = StepFunctionsProvider._validate_definition
+    original, parse = StepFunctionsProvider._validate_definition, AmazonStateLanguageParser.parse
 
     def _validate_definition(definition, static_analysers) -> None:
         if len(definition.encode()) > LARGEST_DEFINITION_BYTES:
             raise InvalidDefinition("Invalid State Machine Definition: 'The state machine definition exceeds 1MB'")
-        original(definition, static_analysers)
-        found = findings(json.loads(definition))
+        try:
+            found = findings(json.loads(definition))
+        except ValueError as error:
+            raise InvalidDefinition(f"Invalid State Machine Definition: 'INVALID_JSON_DESCRIPTION: {error}'") from error
         if found:
             raise InvalidDefinition(f"Invalid State Machine Definition: '{', '.join(map(str, found))}'")
+        original(definition, static_analysers)
 
     StepFunctionsProvider._validate_definition = staticmethod(_validate_definition)
+    AmazonStateLanguageParser.parse = staticmethod(lambda definition: parse(WHOLE_PERCENTAGE.sub(r"\1.0", definition)))

@@ -189,8 +189,9 @@ def _choices() -> None:
 
 
 def _unknown_operations() -> None:
-    from localstack.aws.handlers.service import ServiceExceptionSerializer, ServiceRequestRouter
+    from localstack.aws.handlers.service import ServiceRequestRouter
     from localstack.aws.protocol.serializer import create_serializer
+    from localstack.aws.skeleton import Skeleton
 
     def unknown(context) -> CommonServiceException:
         if (context.protocol or context.service.protocol) in _JSON:
@@ -198,18 +199,11 @@ def _unknown_operations() -> None:
         version = context.service.api_version
         return CommonServiceException("InvalidAction", f"Could not find operation {context.operation.name} for version {version}", 400, True)
 
-    original = ServiceExceptionSerializer.create_exception_response
-
-    def create_exception_response(self, exception, context):
-        if context.operation is not None and isinstance(exception, NotImplementedError):
-            exception = unknown(context)
-        return original(self, exception, context)
-
-    def create_not_implemented_response(self, context):
+    def answer(context):
         error = unknown(context)
         context.service_exception = error
         serializer = create_serializer(context.service, context.protocol)
         return serializer.serialize_error_to_response(error, context.operation, context.request.headers, context.request_id)
 
-    ServiceExceptionSerializer.create_exception_response = create_exception_response
-    ServiceRequestRouter.create_not_implemented_response = create_not_implemented_response
+    Skeleton.on_not_implemented_error = lambda self, serializer, context, exception: answer(context)
+    ServiceRequestRouter.create_not_implemented_response = lambda self, context: answer(context)

@@ -17,6 +17,7 @@ POLL_SECONDS = 0.005
 
 def apply() -> None:
     """Makes the interpreter's waits interruptible."""
+    _histories()
     _environments()
     _timeouts()
     _retries()
@@ -53,6 +54,34 @@ class Interrupts:
             events = list(self._events)
         for event in events:
             event.set()
+
+
+def _histories() -> None:
+    """A history ends with the execution: what branches and iterations notice later is not written any more."""
+    from localstack.aws.api.stepfunctions import HistoryEventType
+    from localstack.services.stepfunctions.asl.eval.event.event_manager import EventManager
+
+    last = {
+        HistoryEventType.ExecutionAborted,
+        HistoryEventType.ExecutionFailed,
+        HistoryEventType.ExecutionSucceeded,
+        HistoryEventType.ExecutionTimedOut,
+    }
+    publish, add = EventManager._publish_history_event, EventManager.add_event
+
+    def _publish_history_event(self, *arguments, **named) -> None:
+        if getattr(self, "ended", False):
+            return
+        publish(self, *arguments, **named)
+        self.ended = named["event_type"] in last
+
+    def add_event(self, context, *arguments, **named) -> int:
+        if getattr(self, "ended", False):
+            return context.last_published_event_id
+        return add(self, context, *arguments, **named)
+
+    EventManager._publish_history_event = _publish_history_event
+    EventManager.add_event = add_event
 
 
 def _environments() -> None:
