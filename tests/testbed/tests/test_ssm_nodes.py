@@ -1,7 +1,7 @@
 """DescribeInstanceInformation: what is a managed node, filters, pages."""
 
 import pytest
-from ssm_bench import Bench, hybrid_id, node_id, refused
+from ssm_bench import Bench, client, hybrid_id, node_id, refused
 
 from testbed.aws.client import ControlError
 
@@ -85,6 +85,15 @@ def test_a_node_that_was_deregistered_is_no_managed_node_any_more(bench: Bench):
     assert listed(bench) == [second]
     with refused("InvalidInstanceId", first):
         bench.send(bench.document(), [first])
+
+
+def test_a_node_belongs_to_one_account_and_region(bench: Bench):
+    here, there = bench.nodes({}, {"region": "eu-central-1"})
+    assert listed(bench) == [here]
+    with refused("InvalidInstanceId", there):
+        bench.send(bench.document(), [there])
+    other = client(bench.ssm.meta.endpoint_url, "eu-central-1").describe_instance_information()
+    assert [node["InstanceId"] for node in other["InstanceInformationList"]] == [there]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def _send_command(action: str, request: dict, account: Account) -> list[Touched]
     touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account))]
     ids = request.get("InstanceIds") or _targeted(request, account)
     for node_id in ids:
-        node = account.system.nodes.node(node_id)
+        node = account.node(node_id)
         touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
     return touched
 
@@ -71,7 +71,7 @@ def _targeted(request: dict, account: Account) -> list[str]:
         targets.check(wanted)
     except ServiceError:
         return []
-    return targets.resolve(wanted, account.system.nodes.nodes())
+    return targets.resolve(wanted, account.nodes())
 
 
 def _document_context(name: str, request: dict, account: Account) -> dict[str, object]:
@@ -105,7 +105,7 @@ def _tagged_context(request: dict, account: Account) -> dict[str, object]:
     kind, resource = request.get("ResourceType"), request.get("ResourceId", "")
     if kind == "Document":
         return _document_context(resource, request, account) | _tag_keys(request)
-    node = account.system.nodes.node(resource) if kind == "ManagedInstance" else None
+    node = account.node(resource) if kind == "ManagedInstance" else None
     return _resource_tags(node.tags if node else {}) | _requested_tags(request) | _tag_keys(request)
 
 

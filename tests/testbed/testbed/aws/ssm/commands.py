@@ -49,7 +49,7 @@ class Commands:
         ids = self._ids(request, version.content)
         bound = arguments.bind(version.content, request.get("Parameters") or {})
         command = self._record(request, version.content, bound)
-        delivery = Delivery(self._system.fleet, command)
+        delivery = Delivery(self._account, command)
         self._commands[command.id], self._deliveries[command.id] = command, delivery
         if ids is not None:
             delivery.to_ids(ids)
@@ -91,7 +91,7 @@ class Commands:
             return None
         if len(set(ids)) < len(ids):
             raise ServiceError("DuplicateInstanceId", "You can't specify an instance ID in more than one place.")
-        found = {node_id: self._system.fleet.node(node_id) for node_id in ids}
+        found = {node_id: self._account.node(node_id) for node_id in ids}
         if unmanaged := [node_id for node_id, node in found.items() if node is None]:
             raise ServiceError(
                 "InvalidInstanceId",
@@ -106,6 +106,7 @@ class Commands:
 
     def _record(self, request: dict, content: Content, bound: dict[str, object]) -> Command:
         now = self._system.scheduler.now()
+        # Of several steps the longest counts: the user guide speaks of one execution timeout only.
         start_by = now + request.get("TimeoutSeconds", DEFAULT_DELIVERY_TIMEOUT)
         execution = max(timeout_of(arguments.substitute(step.inputs, bound)) for step in content.steps)
         return Command(

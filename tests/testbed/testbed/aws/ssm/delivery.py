@@ -6,12 +6,15 @@ without the agent's last word turns DeliveryTimedOut at TimeoutSeconds *plus* th
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from . import agent, targets
-from .fleet import Fleet
 from .nodes import Node
 from .preconditions import decide
 from .records import Command, Invocation, Plugin
+
+if TYPE_CHECKING:
+    from .model import Account
 
 #: Seconds from CancelCommand to the agent.
 CANCEL_LATENCY = 1.0
@@ -20,8 +23,9 @@ CANCEL_LATENCY = 1.0
 class Delivery:
     """Brings one command to its nodes."""
 
-    def __init__(self, fleet: Fleet, command: Command):
-        self._fleet, self._scheduler, self._command = fleet, fleet.scheduler, command
+    def __init__(self, account: "Account", command: Command):
+        self._account, self._command = account, command
+        self._fleet, self._scheduler = account.system.fleet, account.system.scheduler
         self._queue: deque[Invocation] = deque()
         self._active: dict[str, agent.Run | None] = {}
         self._window = 0
@@ -55,13 +59,13 @@ class Delivery:
         if self._command.cancelled:
             self._command.resolved = True
             return
-        self._resolve(targets.resolve(self._command.request["Targets"], self._fleet.table.nodes()))
+        self._resolve(targets.resolve(self._command.request["Targets"], self._account.nodes()))
         self._window = 1
         self._send_more()
 
     def _resolve(self, ids: list[str]) -> None:
         for node_id in ids:
-            node = self._fleet.node(node_id)
+            node = self._account.node(node_id)
             steps = [Plugin(step.name) for step in self._command.content.steps]
             invocation = Invocation(node_id, node.computer_name if node else "", steps)
             self._command.invocations[node_id] = invocation
@@ -69,23 +73,25 @@ class Delivery:
         self._command.resolved = True
 
     def _send_more(self) -> None:
+        if self._command.error_count > self._command.max_errors:
+            self._terminate()
         while self._queue and len(self._active) < min(self._window, self._command.max_concurrency):
-            if self._command.error_count > self._command.max_errors:
-                break
             invocation = self._queue.popleft()
             if not invocation.done:
                 self._active[invocation.node_id] = None
                 self._send(invocation)
-        if self._command.error_count > self._command.max_errors:
-            while self._queue:
-                invocation = self._queue.popleft()
-                if not invocation.done:
-                    invocation.end("Terminated", self._scheduler.now())
+
+    def _terminate(self) -> None:
+        """More errors than MaxErrors: what was not sent yet never is; what runs goes on."""
+        while self._queue:
+            invocation = self._queue.popleft()
+            if not invocation.done:
+                invocation.end("Terminated", self._scheduler.now())
 
     def _send(self, invocation: Invocation) -> None:
         if invocation.done or invocation.node_id not in self._active:
             return
-        node = self._fleet.node(invocation.node_id)
+        node = self._account.node(invocation.node_id)
         if refused := self._refused(node):
             self._close(invocation, refused)
             self._scheduler.after(0, self._send_more)
@@ -131,7 +137,7 @@ class Delivery:
                     continue  # the step will fail on the node, whatever the rules say
 
     def _obey(self, node_id: str, run: agent.Run) -> None:
-        node = self._fleet.node(node_id)
+        node = self._account.node(node_id)
         if node is None or self._active.get(node_id) is not run:
             return
         if node.online:

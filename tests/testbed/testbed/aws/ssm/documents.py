@@ -98,6 +98,7 @@ class Documents:
     def update(self, request: dict, delay: float) -> tuple[Document, Version]:
         """UpdateDocument: adds a version; the default version stays what it was."""
         document = self.own(request["Name"])
+        # Left out it means the default version, as everywhere: once that is not the latest, the call is refused.
         based_on = document.version(request.get("DocumentVersion"))
         if based_on.number != document.latest:
             raise ServiceError("InvalidDocumentVersion", "Only the latest version of a document can be updated.")

@@ -12,7 +12,7 @@ from testbed.clock import Clock
 from .commands import Commands
 from .documents import Documents
 from .fleet import Fleet
-from .nodes import TABLE, NodeTable
+from .nodes import TABLE, Node, NodeTable
 from .scheduler import Scheduler
 from .settings import EVENTUAL, Eventual
 
@@ -25,6 +25,15 @@ class Account:
         self.system = system
         self.documents = Documents(account, self.partition, region, system.scheduler.now)
         self.commands = Commands(self)
+
+    def nodes(self) -> list[Node]:
+        """The account's nodes in the Region, by id."""
+        return [node for node in self.system.nodes.nodes() if (node.account, node.region) == (self.account, self.region)]
+
+    def node(self, node_id: str) -> Node | None:
+        """One of them."""
+        node = self.system.nodes.node(node_id)
+        return node if node and (node.account, node.region) == (self.account, self.region) else None
 
     def node_arn(self, node_id: str) -> str:
         """The ARN by which IAM knows a node: an EC2 instance or a hybrid one."""

@@ -6,7 +6,11 @@ A node in JSON (control endpoint, ``GET/PUT /nodes``)::
      "ping": "Online" | "ConnectionLost" | "Inactive", "agentVersion": "3.3.2299.0", "ip": "10.0.0.11",
      "tags": {"Role": "web"}, "bootTime": <virtual unix seconds>, "registered": <virtual unix seconds>,
      "latency": <seconds from delivery to start>, "rebootSeconds": <seconds a reboot takes>,
-     "powershell": <whether pwsh is there; Windows always has it>, "rules": [rule, …]}
+     "powershell": <whether pwsh is there; Windows always has it>, "rules": [rule, …],
+     "account": "111122223333", "region": "eu-west-1"}
+
+``ping`` is what the service shows; a node that is not Online is Undeliverable. A node that shows Online but does not take
+the command (Delayed, then DeliveryTimedOut) has a rule with the outcome Offline; so behaves a node that restarts.
 
 A rule, the first whose ``match`` is found in the script as the agent got it (parameters substituted) wins::
 
@@ -26,6 +30,8 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from testbed.aws import ACCOUNT_ID, REGION
 
 OUTCOMES = ("Exit", "Undeliverable", "AccessDenied", "Hang", "Offline", "TerminatedDuringRun")
 PINGS = ("Online", "ConnectionLost", "Inactive")
@@ -92,6 +98,8 @@ class Node:
     reboot_seconds: float = 60.0
     powershell: bool = True
     rules: list[Rule] = field(default_factory=list)
+    account: str = ACCOUNT_ID
+    region: str = REGION
     back_at: float | None = None
 
     @property
@@ -115,7 +123,7 @@ class Node:
     def from_json(cls, raw: dict, now: float) -> "Node":
         known = {
             "id", "computerName", "platform", "ping", "agentVersion", "ip", "tags", "bootTime", "registered",
-            "latency", "rebootSeconds", "powershell", "rules",
+            "latency", "rebootSeconds", "powershell", "rules", "account", "region",
         }  # fmt: skip
         _only(raw, known, "node")
         node_id, platform = raw["id"], raw.get("platform", "Windows")
@@ -137,6 +145,8 @@ class Node:
             reboot_seconds=float(raw.get("rebootSeconds", cls.reboot_seconds)),
             powershell=bool(raw.get("powershell", platform == "Windows")),
             rules=[Rule.from_json(rule) for rule in raw.get("rules", [])],
+            account=raw.get("account", ACCOUNT_ID),
+            region=raw.get("region", REGION),
         )
 
     def to_json(self) -> dict:
@@ -154,6 +164,8 @@ class Node:
             "rebootSeconds": self.reboot_seconds,
             "powershell": self.powershell,
             "rules": [rule.to_json() for rule in self.rules],
+            "account": self.account,
+            "region": self.region,
         }
 
 

@@ -18,7 +18,7 @@ def describe_instance_information(account: Account, request: dict) -> dict:
     """Ten nodes a page unless told otherwise; ``Filters`` or the older ``InstanceInformationFilterList``."""
     older = request.get("InstanceInformationFilterList") or []
     filters = [*(request.get("Filters") or []), *({"Key": f["key"], "Values": f["valueSet"]} for f in older)]
-    found = filtered(filters, account.system.nodes.nodes())
+    found = filtered(filters, account.nodes())
     chosen, token = page(found, request, lambda node: node.id, default=10)
     shown = {"InstanceInformationList": [_information(account, node) for node in chosen]}
     return shown | ({"NextToken": token} if token else {})

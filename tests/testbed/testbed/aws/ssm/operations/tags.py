@@ -42,7 +42,7 @@ def _tags_of(account: Account, request: dict) -> dict[str, str]:
             return account.documents.own(resource).tags
         except ServiceError as error:
             raise _no_resource(resource) from error
-    node = account.system.nodes.node(resource) if kind == "ManagedInstance" else None
+    node = account.node(resource) if kind == "ManagedInstance" else None
     if node is None or not node.hybrid:
         raise _no_resource(resource)
     return node.tags
