@@ -57,17 +57,17 @@ def test_a_command_by_tag_that_met_nobody_is_a_success_for_the_state_machine_too
         "sendCommand", DocumentName="windlass-test", Targets=[{"Key": "tag:Role", "Values": ["nobody"]}], Parameters={"step": ["drain"]}
     )
     listed = sdk("listCommands", CommandId="{% $id %}")
+    shown = {name: f"{{% $states.result.Commands[0].{name} %}}" for name in ("Status", "StatusDetails", "TargetCount")}
     ran = farm.run(
         {
             "Send": send | {"Assign": {"id": "{% $states.result.Command.CommandId %}"}, "Next": "Wait"},
             "Wait": {"Type": "Wait", "Seconds": 5, "Next": "Look"},
-            "Look": listed | {"Output": "{% $states.result.Commands[0] %}", "End": True},
+            "Look": listed | {"Output": shown, "End": True},
         },
         farm.role("exec", *ROLE),
     )
     assert ran["status"] == "SUCCEEDED", ran.get("cause")
-    output = json.loads(ran["output"])
-    assert (output["Status"], output["StatusDetails"], output["TargetCount"]) == ("Success", "NoInstancesInTag", 0)
+    assert json.loads(ran["output"]) == {"Status": "Success", "StatusDetails": "NoInstancesInTag", "TargetCount": 0}
 
 
 @pytest.mark.parametrize(
