@@ -20,22 +20,28 @@ def choose(count: int) -> list[int]:
     directory.mkdir(exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        reserved = _reserved(directory)
         chosen: list[int] = []
         for port in random.sample(RANGE, len(RANGE)):
             if len(chosen) == count:
                 return chosen
-            reservation = directory / str(port)
-            if not _is_reserved(reservation) and _is_free(port):
-                reservation.touch()
+            if port not in reserved and _is_free(port):
+                (directory / str(port)).touch()
                 chosen.append(port)
     raise OSError(f"no {count} free ports between {RANGE.start} and {RANGE.stop}")
 
 
-def _is_reserved(reservation: Path) -> bool:
-    try:
-        return time.time() - reservation.stat().st_mtime < RESERVED_SECONDS
-    except FileNotFoundError:
-        return False
+def _reserved(directory: Path) -> set[int]:
+    """The ports that are promised to a bed now; older promises are forgotten."""
+    found = set()
+    for entry in directory.iterdir():
+        if not entry.name.isdigit():
+            continue
+        if time.time() - entry.stat().st_mtime < RESERVED_SECONDS:
+            found.add(int(entry.name))
+        else:
+            entry.unlink()
+    return found
 
 
 def _is_free(port: int) -> bool:
