@@ -1,0 +1,20 @@
+//! AWS: the engine that keeps objects as a Blueprint declares them, and the calls that runs need.
+//!
+//! Nothing here knows Kubernetes. Every call goes through [`Session::call`](session::Session), which keeps the account's quotas, counts, and sorts errors by who must act.
+
+pub mod commands;
+mod document;
+pub mod engine;
+pub mod error;
+pub mod executions;
+pub mod plan;
+mod quota;
+mod resource;
+mod role;
+pub mod session;
+pub mod settings;
+mod state_machine;
+
+pub use error::{AwsError, Class, Denied};
+pub use session::{CallObserver, Identity, Session, Sessions};
+pub use settings::{AccountSettings, AssumeRoleSettings, Bucket};
