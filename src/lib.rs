@@ -1,3 +1,5 @@
 //! Windlass: Windows automation workflows and identity bindings as Kubernetes resources.
 
 pub mod api;
+pub mod aws;
+pub mod compile;

@@ -167,7 +167,12 @@ pub(super) async fn delete(session: &Session, name: &str) -> Result<(), AwsError
     }
 }
 
-fn attributes(operation: &'static str, name: &str, version: Option<String>, hash: Option<String>) -> Result<Attributes, AwsError> {
+fn attributes(
+    operation: &'static str,
+    name: &str,
+    version: Option<String>,
+    hash: Option<String>,
+) -> Result<Attributes, AwsError> {
     let missing = |what| AwsError::incomplete(SERVICE, operation, name, what);
     let version = version.ok_or_else(|| missing("DocumentVersion"))?;
     let hash = hash.ok_or_else(|| missing("Hash"))?;

@@ -80,7 +80,9 @@ pub enum Cause {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The name belongs to something else.
-    #[error("{arn} exists already and does not carry this object's windlass.dev tags, so it is left alone: rename or delete it, or give this object another name{found}")]
+    #[error(
+        "{arn} exists already and does not carry this object's windlass.dev tags, so it is left alone: rename or delete it, or give this object another name{found}"
+    )]
     Foreign {
         /// What has the name.
         arn: String,
@@ -91,7 +93,9 @@ pub enum Cause {
     #[error("what is owned could not be recorded: {0}")]
     Ledger(LedgerError),
     /// An object refers to an answer that no object before it gave.
-    #[error("the Blueprint refers to {0}, which no object before it answers: this is a defect of Windlass, please report it")]
+    #[error(
+        "the Blueprint refers to {0}, which no object before it answers: this is a defect of Windlass, please report it"
+    )]
     Unanswered(String),
 }
 
@@ -150,7 +154,8 @@ async fn run<L: Ledger>(
     changes: &mut Vec<Change>,
 ) -> Result<(), Cause> {
     let blueprint = request.blueprint;
-    let unknown = blueprint.objects.iter().filter(|object| recorded(owned, object.type_name(), object.name()).is_none());
+    let unknown =
+        blueprint.objects.iter().filter(|object| recorded(owned, object.type_name(), object.name()).is_none());
     let unknown: Vec<OwnedObject> = unknown.map(begun).collect();
     if !unknown.is_empty() {
         owned.extend(unknown);
@@ -165,13 +170,18 @@ async fn run<L: Ledger>(
             Body::Role(role) => {
                 let digest = digest(object, None);
                 let resource = RoleResource { role, tags, prune: request.prune_policies };
-                let step = Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, prunable) };
+                let step = Step {
+                    object,
+                    known: known.as_ref(),
+                    first: first(known.as_ref(), &digest, request.depth, prunable),
+                };
                 (digest, step.take(session, &resource).await?)
             }
             Body::Document(document) => {
                 let digest = digest(object, None);
                 let resource = DocumentResource { document, tags };
-                let step = Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
+                let step =
+                    Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
                 (digest, step.take(session, &resource).await?)
             }
             Body::StateMachine(machine) => {
@@ -179,7 +189,8 @@ async fn run<L: Ledger>(
                 let digest = digest(object, Some(&definition));
                 let published = known.as_ref().map(|known| &known.attributes);
                 let resource = StateMachineResource { machine, definition: &definition, tags, published };
-                let step = Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
+                let step =
+                    Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
                 (digest, step.take(session, &resource).await?)
             }
         };
@@ -205,7 +216,11 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// What the object answered and what was changed; none when it was not even looked at.
-    async fn take<R: Resource>(&self, session: &Session, resource: &R) -> Result<Option<(Attributes, Option<Change>)>, Cause> {
+    async fn take<R: Resource>(
+        &self,
+        session: &Session,
+        resource: &R,
+    ) -> Result<Option<(Attributes, Option<Change>)>, Cause> {
         match self.first {
             First::Keep => Ok(None),
             First::Create => match resource.create(session).await {
@@ -231,8 +246,12 @@ impl Step<'_> {
             // An object that was recorded as made by us and lost a tag by hand is ours still; one whose name was only about to be used is not.
             let made_by_us = self.known.is_some_and(|known| known.digest.is_some()) && seen.arn == self.object.arn();
             let others = seen.tags.as_ref().and_then(|tags| tags.get("windlass.dev/cluster"));
-            if !made_by_us || others.is_some_and(|cluster| Some(cluster) != self.object.tags.get("windlass.dev/cluster")) {
-                let found = others.map_or_else(String::new, |cluster| format!(" (its tags say that it belongs to cluster {cluster})"));
+            if !made_by_us
+                || others.is_some_and(|cluster| Some(cluster) != self.object.tags.get("windlass.dev/cluster"))
+            {
+                let found = others.map_or_else(String::new, |cluster| {
+                    format!(" (its tags say that it belongs to cluster {cluster})")
+                });
                 return Err(Cause::Foreign { arn: seen.arn, found });
             }
         }

@@ -187,7 +187,12 @@ impl AwsError {
     }
 
     /// A request that could not be put together.
-    pub(super) fn unbuildable(service: &'static str, operation: &'static str, object: &str, error: &BuildError) -> Self {
+    pub(super) fn unbuildable(
+        service: &'static str,
+        operation: &'static str,
+        object: &str,
+        error: &BuildError,
+    ) -> Self {
         Self {
             class: Class::Invalid,
             service,
@@ -227,7 +232,10 @@ fn classify(code: Option<&str>, message: &str, status: u16) -> Class {
         Class::Throttled
     } else if message.contains(ROLE_NOT_YET) || PASSING.contains(&code) {
         Class::Transient
-    } else if DENIED.contains(&code) || message.contains("is not authorized to perform") || message.contains("AccessDenied") {
+    } else if DENIED.contains(&code)
+        || message.contains("is not authorized to perform")
+        || message.contains("AccessDenied")
+    {
         Class::Denied
     } else if GONE.contains(&code) {
         Class::Gone
@@ -244,7 +252,8 @@ fn classify(code: Option<&str>, message: &str, status: u16) -> Class {
 fn denied(message: &str) -> Option<Denied> {
     let (_, rest) = message.split_once("not authorized to perform: ")?;
     let action = rest.split([' ', ',']).next()?.trim_end_matches('.').to_owned();
-    let resource = rest.split_once("on resource: ").and_then(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned);
+    let resource =
+        rest.split_once("on resource: ").and_then(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned);
     Some(Denied { action, resource })
 }
 
@@ -270,7 +279,12 @@ mod tests {
     fn errors_are_sorted_by_who_must_act() {
         for (code, message, status, class) in [
             (Some("ThrottlingException"), "Rate exceeded", 400, Class::Throttled),
-            (Some("AccessDenied"), "User: a is not authorized to perform: iam:CreateRole on resource: r because no", 403, Class::Denied),
+            (
+                Some("AccessDenied"),
+                "User: a is not authorized to perform: iam:CreateRole on resource: r because no",
+                403,
+                Class::Denied,
+            ),
             (
                 Some("AccessDeniedException"),
                 "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.",

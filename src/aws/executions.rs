@@ -198,7 +198,8 @@ pub fn execution_arn(machine_or_version_arn: &str, name: &str) -> Option<String>
     // arn:PARTITION:states:REGION:ACCOUNT:stateMachine:MACHINE[:VERSION]
     let parts: Vec<&str> = machine_or_version_arn.split(':').collect();
     match parts.as_slice() {
-        [arn, partition, "states", region, account, "stateMachine", machine] | [arn, partition, "states", region, account, "stateMachine", machine, _] => {
+        [arn, partition, "states", region, account, "stateMachine", machine]
+        | [arn, partition, "states", region, account, "stateMachine", machine, _] => {
             Some(format!("{arn}:{partition}:states:{region}:{account}:execution:{machine}:{name}"))
         }
         _ => None,

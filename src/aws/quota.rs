@@ -124,9 +124,12 @@ impl Quotas {
             return (set.bucket, set.refill_per_second);
         }
         let published = STATES.iter().find(|(name, ..)| service == "states" && *name == operation);
-        published.map_or(UNPUBLISHED, |(_, large, other)| {
-            if LARGE.contains(&self.region.as_str()) { *large } else { *other }
-        })
+        published.map_or(
+            UNPUBLISHED,
+            |(_, large, other)| {
+                if LARGE.contains(&self.region.as_str()) { *large } else { *other }
+            },
+        )
     }
 }
 
@@ -154,8 +157,8 @@ mod tests {
         assert_eq!(quotas("eu-west-1").figures("iam", "CreateRole"), UNPUBLISHED);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_throttled_operation_rests_alone() {
+    #[test]
+    fn a_throttled_operation_rests_alone() {
         let quotas = quotas("eu-west-1");
         for _ in 0..3 {
             quotas.throttled("ssm", "ListCommands");

@@ -35,10 +35,18 @@ pub(super) trait Resource: Sync {
     fn create(&self, session: &Session) -> impl Future<Output = Result<Attributes, AwsError>> + Send;
 
     /// Looks at it by the cheapest reads. Its tags are read when `prove` asks for them or when they come for nothing.
-    fn look(&self, session: &Session, prove: bool) -> impl Future<Output = Result<Option<Seen<Self::Difference>>, AwsError>> + Send;
+    fn look(
+        &self,
+        session: &Session,
+        prove: bool,
+    ) -> impl Future<Output = Result<Option<Seen<Self::Difference>>, AwsError>> + Send;
 
     /// Makes it as it is declared, given how it differs.
-    fn mend(&self, session: &Session, seen: Seen<Self::Difference>) -> impl Future<Output = Result<Attributes, AwsError>> + Send;
+    fn mend(
+        &self,
+        session: &Session,
+        seen: Seen<Self::Difference>,
+    ) -> impl Future<Output = Result<Attributes, AwsError>> + Send;
 }
 
 /// Tags of ours that an object lacks or has with another value.
@@ -68,7 +76,10 @@ mod tests {
     fn only_our_tags_prove_ownership() {
         let owner = tags(&[("windlass.dev/cluster", "a"), ("windlass.dev/name", "x"), ("CostCentre", "1")]);
         assert!(is_owned(&owner, &tags(&[("windlass.dev/cluster", "a"), ("windlass.dev/name", "x")])));
-        assert!(!is_owned(&owner, &tags(&[("windlass.dev/cluster", "b"), ("windlass.dev/name", "x"), ("CostCentre", "1")])));
+        assert!(!is_owned(
+            &owner,
+            &tags(&[("windlass.dev/cluster", "b"), ("windlass.dev/name", "x"), ("CostCentre", "1")])
+        ));
         assert!(!is_owned(&owner, &tags(&[("CostCentre", "1")])));
         assert_eq!(missing_tags(&owner, &tags(&[("windlass.dev/cluster", "a"), ("windlass.dev/name", "x")])).len(), 1);
     }

@@ -91,7 +91,10 @@ impl Resource for RoleResource<'_> {
         for (name, declared) in &role.policies {
             if !names.contains(name) {
                 differences.push(Difference::PolicyMissing(name.clone()));
-            } else if !get_policy(session, &role.name, name).await?.is_some_and(|policy| same_meaning(&policy, declared)) {
+            } else if !get_policy(session, &role.name, name)
+                .await?
+                .is_some_and(|policy| same_meaning(&policy, declared))
+            {
                 differences.push(Difference::PolicyChanged(name.clone()));
             }
         }

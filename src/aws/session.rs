@@ -47,9 +47,8 @@ impl Sessions {
     /// No sessions yet. `observer` is told of every call.
     #[must_use]
     pub fn new(observer: Arc<dyn CallObserver>) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
         Self { observer, http, sessions: Mutex::default() }
     }
 
@@ -172,7 +171,8 @@ impl Session {
 }
 
 fn config(settings: &AccountSettings, http: SharedHttpClient) -> aws_config::ConfigLoader {
-    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).connect_timeout(Duration::from_secs(5)).build();
+    let timeouts =
+        TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).connect_timeout(Duration::from_secs(5)).build();
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .http_client(http)
@@ -184,4 +184,3 @@ fn config(settings: &AccountSettings, http: SharedHttpClient) -> aws_config::Con
         None => loader,
     }
 }
-

@@ -53,7 +53,8 @@ impl Resource for StateMachineResource<'_> {
     async fn create(&self, session: &Session) -> Result<Attributes, AwsError> {
         const OPERATION: &str = "CreateStateMachine";
         let machine = self.machine;
-        let tags: Vec<Tag> = self.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let tags: Vec<Tag> =
+            self.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let request = || {
             let call = session.states.create_state_machine().name(&machine.name).role_arn(&machine.role_arn);
             let call = call.definition(self.definition.to_string()).r#type(StateMachineType::Standard);
@@ -152,7 +153,8 @@ pub(super) async fn delete(session: &Session, arn: &str) -> Result<(), AwsError>
 }
 
 fn attributes(operation: &'static str, arn: &str, version_arn: Option<String>) -> Result<Attributes, AwsError> {
-    let version_arn = version_arn.ok_or_else(|| AwsError::incomplete(SERVICE, operation, arn, "stateMachineVersionArn"))?;
+    let version_arn =
+        version_arn.ok_or_else(|| AwsError::incomplete(SERVICE, operation, arn, "stateMachineVersionArn"))?;
     let number = version_arn.rsplit(':').next().unwrap_or_default().to_owned();
     Ok([(VERSION_ARN.to_owned(), version_arn), (VERSION.to_owned(), number)].into())
 }

@@ -4,6 +4,7 @@
 //! holds that.
 
 pub mod blueprint;
+pub mod iam;
 pub mod problem;
 
 pub use blueprint::Blueprint;

@@ -1,0 +1,5 @@
+//! IAM policy documents: comparing by meaning.
+
+mod compare;
+
+pub use compare::same_meaning;
