@@ -54,9 +54,24 @@ def machine_arn(name: str) -> str:
     return f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:{name}"
 
 
+def execution_arn(name: str, run: str = "run") -> str:
+    """The ARN of an execution of the bed's account."""
+    return f"arn:aws:states:{REGION}:{ACCOUNT_ID}:execution:{name}:{run}"
+
+
 def machine(states: dict, start: str | None = None, **more: object) -> dict:
     """A JSONata definition that starts with its first state."""
     return {"QueryLanguage": "JSONata", "StartAt": start or next(iter(states)), "States": states, **more}
+
+
+def told(action: str, resource: str, why: str, who: str = "assumed-role/app/tester") -> str:
+    """A refusal, word for word."""
+    return f"User: arn:aws:sts::{ACCOUNT_ID}:{who} is not authorized to perform: {action} on resource: {resource} {why}"
+
+
+def why_not(action: str, layer: str = "identity-based policy") -> str:
+    """How a refusal ends when nothing allows."""
+    return f"because no {layer} allows the {action} action"
 
 
 @contextmanager

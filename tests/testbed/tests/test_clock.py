@@ -5,13 +5,13 @@ import json
 import time
 
 import pytest
-from aws_bench import PATIENCE, Bench, allow, bench, machine  # noqa: F401
 
+from aws_bench import PATIENCE, Bench, allow, bench, machine  # noqa: F401
 from testbed.clock import Clock
 from testbed.waiting import until
 
-SLACK = 30.0
-"""Virtual seconds (half a real one) that a shared machine may be late."""
+SLACK = 600.0
+"""Virtual seconds (ten real ones) that a busy machine may be late; what does not follow the clock would be late by hours."""
 
 
 def waited(events: list[dict], begin: str, end: str) -> float:

@@ -25,7 +25,10 @@ def configure_localstack() -> None:
             "DNS_ADDRESS": "0",
             "PARITY_AWS_ACCESS_KEY_ID": "1",
             "TEST_AWS_ACCOUNT_ID": ACCOUNT_ID,
+            # In a container LocalStack writes under /var/lib and /tmp, where two beds would meet.
+            "OVERRIDE_IN_DOCKER": "0",
             "FILESYSTEM_ROOT": str(directory),
+            "CONFIG_DIR": str(directory),
             "DISABLE_BOTO_RETRIES": "1",
             "GATEWAY_WORKER_COUNT": os.environ.get("GATEWAY_WORKER_COUNT", "200"),
             "TZ": "UTC",

@@ -33,3 +33,11 @@ def state_directory() -> Path:
     path = Path(os.environ[STATE_VARIABLE]) / "localstack"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def cache_directory() -> Path:
+    """Where what does not change between beds is kept; made when missing. Its files carry the versions that they were made from."""
+    root = os.environ.get("WINDLASS_TESTBED_CACHE") or Path.home() / ".cache" / "windlass-testbed"
+    path = Path(root) / "localstack"
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,8 +1,11 @@
 """Checks each call against IAM before it reaches its service."""
 
-from localstack.aws.api import CommonServiceException, RequestContext
+from dataclasses import replace
 
-from testbed.aws.iam import documents, needs, refusals, trust
+from localstack.aws.api import CommonServiceException, RequestContext
+from localstack.services.stepfunctions.backend.models import sfn_stores
+
+from testbed.aws.iam import documents, execution_roles, needs, refusals, resource_policies, trust
 from testbed.aws.iam.evaluate import Need, Refusal, refusal
 from testbed.aws.iam.needs.where import Where, tag_context, tags_of
 from testbed.aws.iam.principals import Principal
@@ -34,19 +37,57 @@ def enforce(context: RequestContext, principal: Principal) -> None:
             raise CommonServiceException("IDPCommunicationError", "Couldn't reach the identity provider.", 400, True)
     if principal.kind == "Anonymous":
         raise CommonServiceException("MissingAuthenticationToken", "Request is missing Authentication Token", 403, True)
-    if (service, operation) not in NEVER_REFUSED and not principal.exempt:
-        for need in needs_of(context):
-            found = refusal(principal, need, context.region)
+    if (service, operation) not in NEVER_REFUSED:
+        for need in needs_of(context) if _is_checked(service, operation, principal) else []:
+            found = _refusal(service, context, principal, need)
             if found is not None:
                 raise refusals.refuse(service, principal, found)
-    if service == "stepfunctions" and operation in ("CreateStateMachine", "UpdateStateMachine") and request.get("roleArn"):
-        _states_can_assume(context, request)
+    if service == "stepfunctions" and operation in ("CreateStateMachine", "UpdateStateMachine"):
+        _check_execution_role(context, request)
 
 
-def _states_can_assume(context: RequestContext, request: dict) -> None:
-    machine = request.get("stateMachineArn") or where(context).arn("states", f"stateMachine:{request['name']}")
-    if not trust.service_may_assume(STATES, request["roleArn"], machine, context.account_id, context.region):
+def _is_checked(service: str, operation: str, principal: Principal) -> bool:
+    if principal.kind == "Service":
+        return principal.arn in resource_policies.DELIVERERS and (service, operation) == ("sqs", "SendMessage")
+    return not principal.exempt
+
+
+def _refusal(service: str, context: RequestContext, principal: Principal, need: Need) -> Refusal | None:
+    """Identity, boundary and session policies, and the resource's own."""
+    if principal.kind == "Service":
+        source = (context.internal_request_params or {}).get("source_arn")
+        keys = {"aws:SourceArn": source, "aws:SourceAccount": context.account_id} if source else {}
+        need = replace(need, context={**need.context, **keys})
+    on_resource = resource_policies.decision(service, principal, need, context.region)
+    if on_resource == "Deny":
+        return Refusal(need, "resource-based policy", explicit=True)
+    if principal.kind == "Service":
+        return None if on_resource == "Allow" else Refusal(need, "resource-based policy", explicit=False)
+    found = refusal(principal, need, context.region)
+    if found is not None and not found.explicit and _only_identity_lacks(found) and on_resource == "Allow":
+        return None
+    return found
+
+
+def _check_execution_role(context: RequestContext, request: dict) -> None:
+    """What Step Functions checks of the role when a state machine is made, or given another role, definition or logging."""
+    here = where(context)
+    arn = request.get("stateMachineArn") or here.arn("states", f"stateMachine:{request['name']}")
+    current = sfn_stores[context.account_id][context.region].state_machines.get(arn)
+    role = request.get("roleArn") or (current.role_arn if current else None)
+    if role is None:
+        return  # an update of what is not there: the service says so
+    if request.get("roleArn") and not trust.service_may_assume(STATES, role, arn, context.account_id, context.region):
         raise refusals.states_may_not_assume()
+    try:
+        awaits = execution_roles.can_await_children(role, request.get("definition") or (current.definition if current else "{}"), here)
+    except ValueError:
+        return  # no JSON: the service says so
+    if not awaits:
+        raise refusals.of_execution_role(f"'{role}' is not authorized to create managed-rule.")
+    logging = request.get("loggingConfiguration") or (current.logging_config if current else None)
+    if not execution_roles.can_deliver_logs(role, logging, here):
+        raise refusals.of_execution_role("The state machine IAM Role is not authorized to access the Log Destination")
 
 
 def _assume_role(context: RequestContext, principal: Principal, request: dict) -> None:

@@ -55,11 +55,13 @@ def may_not_assume(principal: Principal, action: str, role_arn: str) -> CommonSe
     )
 
 
+def of_execution_role(message: str) -> CommonServiceException:
+    """What Step Functions answers when the role of a state machine that is being made or changed does not do."""
+    return CommonServiceException("AccessDeniedException", message, 400, True)
+
+
 def states_may_not_assume() -> CommonServiceException:
-    """What Step Functions answers when it cannot assume the role of a state machine that is being made or changed."""
-    return CommonServiceException(
-        "AccessDeniedException",
-        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.",
-        400,
-        True,
+    """When it cannot even assume it."""
+    return of_execution_role(
+        "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role."
     )

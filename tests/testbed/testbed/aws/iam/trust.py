@@ -38,6 +38,11 @@ def _decide(document: dict, principal: Principal, need: Need, region: str, match
     return decide(condition_context(principal, need, region), [{**document, "Statement": statements}])
 
 
+def policy_decision(document: dict, principal: Principal, need: Need, region: str) -> str:
+    """What a policy with principals in it says of one: Allow, Deny or ImplicitDeny."""
+    return _decide(document, principal, need, region, lambda element: _names(element, principal, region))
+
+
 def usable(role_arn: str) -> bool:
     """Whether the role exists and is old enough to be assumed: AWS needs some seconds to know a new role everywhere."""
     entity = role_by_arn(role_arn)
@@ -54,7 +59,7 @@ def decision(role_arn: str, principal: Principal, need: Need, region: str) -> tu
         return "ImplicitDeny", False
     document = documents.read(entity.role["AssumeRolePolicyDocument"])
     need = replace(need, resource=role_arn)
-    found = _decide(document, principal, need, region, lambda element: _names(element, principal, region))
+    found = policy_decision(document, principal, need, region)
     direct = found == "Allow" and (
         _decide(document, principal, need, region, lambda element: _names_directly(element, principal)) == "Allow"
     )

@@ -9,6 +9,8 @@ import datetime
 import re
 import uuid
 
+from testbed.aws.iam import execution_roles
+from testbed.aws.patches import roles
 from testbed.aws.patches.virtualtime import VirtualDatetime
 
 EXECUTION_ARN = re.compile(
@@ -207,15 +209,30 @@ def exceeds(record) -> bool:
     return any(limits)
 
 
+def _not_permitted(env, refused):
+    """The role may not start children. AWS's error name for this is not published; States.Permissions is the language's own."""
+    role = execution_roles.principal_of(env.aws_execution_details.role_arn)
+    who = role.session_arn if role else env.aws_execution_details.role_arn
+    cause = (
+        f"User: {who} is not authorized to perform: {refused.need.action} on resource: {refused.need.resource} "
+        f"because no {refused.layer} allows the {refused.need.action} action"
+    )
+    return _map_failure(env, "StatesPermissions", cause)
+
+
 def _threshold_exceeded(env):
+    return _map_failure(env, "StatesExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded")
+
+
+def _map_failure(env, error: str, cause: str):
     from localstack.aws.api.stepfunctions import HistoryEventType, MapRunFailedEventDetails
     from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
     from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import StatesErrorName
     from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
     from localstack.services.stepfunctions.asl.eval.event.event_detail import EventDetails
 
-    name = StatesErrorName(typ=StatesErrorNameType.StatesExceedToleratedFailureThreshold)
-    details = MapRunFailedEventDetails(error=name.error_name, cause="The specified tolerated failure threshold was exceeded")
+    name = StatesErrorName(typ=StatesErrorNameType[error])
+    details = MapRunFailedEventDetails(error=name.error_name, cause=cause)
     failure = FailureEvent(
         env=env,
         error_name=name,
@@ -260,6 +277,11 @@ def _tolerance() -> None:
         record = eval_input.map_run_record
         items = env.stack[-1]
         record.env = env
+        refused = execution_roles.may_start_children(
+            env.aws_execution_details.role_arn, roles.state_machine_arn(env), env.aws_execution_details.region
+        )
+        if refused is not None:
+            raise _not_permitted(env, refused)
         _count(record, "total", len(items))
         _count(record, "pending", len(items))
         if not items:

@@ -96,8 +96,7 @@ def _aws_sdk() -> None:
             return _failed(self, env, f"{service}.SdkClientException", f"Unable to execute HTTP request: {ex}")
         answer, metadata = ex.response["Error"], ex.response["ResponseMetadata"]
         cause = (
-            f"{answer['Message']} (Service: {service}, Status Code: {metadata['HTTPStatusCode']}, "
-            f"Request ID: {metadata.get('RequestId')})"
+            f"{answer['Message']} (Service: {service}, Status Code: {metadata['HTTPStatusCode']}, Request ID: {metadata.get('RequestId')})"
         )
         return _failed(self, env, aws_sdk_error(operation, answer["Code"]), cause)
 
@@ -197,7 +196,9 @@ def _unknown_operations() -> None:
         if (context.protocol or context.service.protocol) in _JSON:
             return CommonServiceException("UnknownOperationException", "", 400, True)
         version = context.service.api_version
-        return CommonServiceException("InvalidAction", f"Could not find operation {context.operation.name} for version {version}", 400, True)
+        return CommonServiceException(
+            "InvalidAction", f"Could not find operation {context.operation.name} for version {version}", 400, True
+        )
 
     def answer(context):
         error = unknown(context)

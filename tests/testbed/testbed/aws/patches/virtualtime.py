@@ -154,6 +154,7 @@ def apply() -> None:
         if module is not None and name.startswith(PACKAGES):
             replace_in(module)
     _queues()
+    _nested_executions()
     _policy_conditions()
 
 
@@ -177,6 +178,15 @@ def _queues() -> None:
             return super().schedule(func, period=period and max(SHORTEST_PERIOD_SECONDS, CLOCK.real(period)), **named)
 
     provider.Scheduler = Scheduler
+
+
+def _nested_executions() -> None:
+    """A `.sync` task asks for its child's status in rounds; AWS is told of the end by an event and asks rarely."""
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service import (
+        state_task_service_callback as module,
+    )
+
+    module._DELAY_SECONDS_SYNC_CONDITION_CHECK = max(module._DELAY_SECONDS_SYNC_CONDITION_CHECK, 2 * SHORTEST_PERIOD_SECONDS * CLOCK.factor)
 
 
 def _policy_conditions() -> None:

@@ -6,7 +6,15 @@ from testbed.aws.iam.evaluate import Need
 from testbed.aws.iam.needs.passrole import pass_role
 from testbed.aws.iam.needs.where import Where, tag_context, tags_of
 
-_NO_RESOURCE = {"ListRules", "ListEventBuses", "ListRuleNamesByTarget", "ListArchives", "ListConnections", "ListReplays", "TestEventPattern"}
+_NO_RESOURCE = {
+    "ListRules",
+    "ListEventBuses",
+    "ListRuleNamesByTarget",
+    "ListArchives",
+    "ListConnections",
+    "ListReplays",
+    "TestEventPattern",
+}
 
 
 def rule_arn(request: dict, where: Where) -> str:

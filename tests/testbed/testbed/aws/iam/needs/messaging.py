@@ -3,7 +3,11 @@
 from testbed.aws.iam.evaluate import Need
 from testbed.aws.iam.needs.where import Where, tag_context, tags_of
 
-_SQS_BATCHES = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage", "ChangeMessageVisibilityBatch": "ChangeMessageVisibility"}
+_SQS_BATCHES = {
+    "SendMessageBatch": "SendMessage",
+    "DeleteMessageBatch": "DeleteMessage",
+    "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+}
 _SNS_BATCHES = {"PublishBatch": "Publish"}
 
 

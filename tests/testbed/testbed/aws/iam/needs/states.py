@@ -18,7 +18,9 @@ NO_RESOURCE = {
     "TestState", "ValidateStateMachineDefinition",
 }  # fmt: skip
 
-_RESOURCE_FIELDS = ("stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "executionArn", "mapRunArn", "activityArn", "resourceArn")
+_RESOURCE_FIELDS = (
+    "stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "executionArn", "mapRunArn", "activityArn", "resourceArn",
+)  # fmt: skip
 
 
 def unqualified(arn: str) -> tuple[str, str | None]:
