@@ -1,0 +1,313 @@
+//! An execution's history, folded into the steps that people wrote.
+//!
+//! The compiler names every state `<path>: <part>` and lets every step pass through exactly one of `done`, `failed` (once for each
+//! failed try) and `skipped`; `done` and `failed` put the step's [`Report`] out. After `failed` comes `again`, `handled` or
+//! `fail`. Nothing else of the definition is known here, so that a history of an older version folds just as well.
+
+use std::collections::HashMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::report::Report;
+use super::text::seconds;
+use crate::api::run::{Progress, StepPhase, StepStatus};
+use crate::aws::executions::{Event, Status};
+
+/// What an execution has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Story {
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// The steps that have begun, in that order.
+    pub steps: Vec<Step>,
+    /// How it ended, if it has.
+    pub end: Option<End>,
+    /// Which of `steps` the execution failed at, where it was one.
+    pub failed_at: Option<usize>,
+}
+
+/// One step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// As the run's status shows it.
+    pub status: StepStatus,
+    /// Why its last failed try failed.
+    pub cause: Option<String>,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Succeeded, Failed, TimedOut or Aborted.
+    pub status: Status,
+    /// When.
+    pub at: Timestamp,
+    /// Name of the error.
+    pub error: Option<String>,
+    /// Its cause.
+    pub cause: Option<String>,
+}
+
+/// What became of a step's last try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Try {
+    #[default]
+    UnderWay,
+    Done,
+    Skipped,
+    /// Failed, and what that leads to has not been seen.
+    Failed,
+    /// Failed, and a handler of its own runs.
+    Handled,
+    /// Failed, and that ended the execution.
+    Fatal,
+}
+
+#[derive(Default)]
+struct Track {
+    step: Step,
+    last: Try,
+    /// Position of the event that made `last` what it is.
+    since: usize,
+}
+
+#[derive(Default)]
+struct Fold {
+    /// Path as state names have it, to its place in `tracks`.
+    places: HashMap<String, usize>,
+    /// Paths by place.
+    paths: Vec<String>,
+    tracks: Vec<Track>,
+    /// The step whose state was entered last.
+    current: Option<usize>,
+    started_at: Option<Timestamp>,
+    end: Option<End>,
+}
+
+/// Folds a whole history, in the order of its events.
+#[must_use]
+pub fn fold(events: &[Event]) -> Story {
+    let mut fold = Fold::default();
+    for (position, event) in events.iter().enumerate() {
+        fold.take(position, event);
+    }
+    fold.finish()
+}
+
+/// `<path>: <part>` taken apart. `start` and `end` belong to no step.
+fn state(name: Option<&str>) -> Option<(&str, &str)> {
+    name.and_then(|name| name.rsplit_once(": "))
+}
+
+impl Fold {
+    fn take(&mut self, position: usize, event: &Event) {
+        let ended = |status| {
+            Some(End { status, at: event.at, error: event.error.clone(), cause: event.cause.clone() })
+        };
+        match event.type_.as_str() {
+            "ExecutionStarted" => self.started_at = Some(event.at),
+            "ExecutionSucceeded" => self.end = ended(Status::Succeeded),
+            "ExecutionFailed" => self.end = ended(Status::Failed),
+            "ExecutionTimedOut" => self.end = ended(Status::TimedOut),
+            "ExecutionAborted" => self.end = ended(Status::Aborted),
+            // A redriven execution goes on where it failed.
+            "ExecutionRedriven" => self.end = None,
+            other => {
+                let Some((path, part)) = state(event.name.as_deref()) else { return };
+                if other.ends_with("StateEntered") {
+                    self.entered(position, path, part, event.at);
+                } else if other.ends_with("StateExited") {
+                    self.exited(position, path, part, event);
+                }
+            }
+        }
+    }
+
+    /// The step of a path, which begins now if it was not there.
+    fn track(&mut self, path: &str, at: Timestamp) -> (usize, Option<&mut Track>) {
+        let place = *self.places.entry(path.to_owned()).or_insert_with(|| {
+            let mut track = Track::default();
+            path.clone_into(&mut track.step.status.path);
+            track.step.status.started_at = Some(seconds(at));
+            self.tracks.push(track);
+            self.paths.push(path.to_owned());
+            self.tracks.len() - 1
+        });
+        (place, self.tracks.get_mut(place))
+    }
+
+    fn entered(&mut self, position: usize, path: &str, part: &str, at: Timestamp) {
+        let (place, track) = self.track(path, at);
+        let Some(track) = track else { return };
+        match part {
+            "done" | "failed" => {}
+            "skipped" => track.close(Try::Skipped, position, at),
+            "handled" => track.settle(Try::Handled, position),
+            "fail" => track.settle(Try::Fatal, position),
+            "again" => track.resume(position),
+            // A try after the first, or a block that is called again because the call is tried again.
+            _ if track.last != Try::UnderWay => track.reopen(position, at),
+            _ => {}
+        }
+        self.current = Some(place);
+    }
+
+    fn exited(&mut self, position: usize, path: &str, part: &str, event: &Event) {
+        let (_, track) = self.track(path, event.at);
+        let Some(track) = track else { return };
+        let outcome = match part {
+            "done" => Try::Done,
+            "failed" => Try::Failed,
+            "send" => {
+                let sent = Report::parse(event.output.as_deref());
+                sent.note_command(&mut track.step.status);
+                return;
+            }
+            _ => return,
+        };
+        let mut report = Report::parse(event.output.as_deref());
+        track.step.cause = report.cause.take();
+        report.apply(&mut track.step.status);
+        track.close(outcome, position, event.at);
+    }
+
+    fn finish(self) -> Story {
+        let failed_at = self.failed_at();
+        let phases: Vec<StepPhase> = (0..self.tracks.len()).map(|place| self.phase(place, failed_at)).collect();
+        let end_at = self.end.as_ref().map(|end| seconds(end.at));
+        let steps = self.tracks.into_iter().zip(phases).map(|(track, phase)| {
+            let mut step = track.step;
+            step.status.phase = phase;
+            if phase == StepPhase::Running {
+                step.status.finished_at = None;
+            } else if step.status.finished_at.is_none() {
+                step.status.finished_at.clone_from(&end_at);
+            }
+            step
+        });
+        Story { started_at: self.started_at, steps: steps.collect(), end: self.end, failed_at }
+    }
+
+    fn phase(&self, place: usize, failed_at: Option<usize>) -> StepPhase {
+        let Some(track) = self.tracks.get(place) else { return StepPhase::Running };
+        let end = self.end.as_ref().map(|end| end.status);
+        match track.last {
+            Try::Done => StepPhase::Succeeded,
+            Try::Skipped => StepPhase::Skipped,
+            Try::Handled => StepPhase::Handled,
+            Try::Fatal => StepPhase::Failed,
+            Try::Failed if self.handled_outside(place, track.since) => StepPhase::Handled,
+            Try::Failed | Try::UnderWay => match end {
+                None => StepPhase::Running,
+                Some(Status::Succeeded) if track.last == Try::Failed => StepPhase::Handled,
+                Some(Status::Succeeded) => StepPhase::Succeeded,
+                Some(Status::Failed) if track.last == Try::Failed || self.holds(place, failed_at) => StepPhase::Failed,
+                Some(_) => StepPhase::Cancelled,
+            },
+        }
+    }
+
+    /// Whether the step at `outer` is the step at `inner`, or one that it is inside of.
+    fn holds(&self, outer: usize, inner: Option<usize>) -> bool {
+        let Some((outer, inner)) = self.paths.get(outer).zip(inner.and_then(|inner| self.paths.get(inner))) else {
+            return false;
+        };
+        inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether a step around the one at `place` handled its failure, that is: later than it happened.
+    fn handled_outside(&self, place: usize, failed: usize) -> bool {
+        self.tracks.iter().enumerate().any(|(outer, track)| {
+            outer != place && track.last == Try::Handled && track.since > failed && self.holds(outer, Some(place))
+        })
+    }
+
+    /// Where the failure arose that ended the execution: the innermost step that failed on the way out.
+    fn failed_at(&self) -> Option<usize> {
+        let end = self.end.as_ref()?;
+        if end.status != Status::Failed {
+            return None;
+        }
+        let fatal = self.tracks.iter().enumerate().filter(|(_, track)| track.last == Try::Fatal);
+        let Some((outermost, _)) = fatal.max_by_key(|(_, track)| track.since) else {
+            // No step of ours ended it: Step Functions did, at the state that it was in.
+            return self.current;
+        };
+        let inside = self.tracks.iter().enumerate().filter(|(place, track)| {
+            matches!(track.last, Try::Failed | Try::Fatal)
+                && self.holds(outermost, Some(*place))
+                && !self.handled_outside(*place, track.since)
+        });
+        inside.max_by_key(|(place, track)| (self.depth(*place), track.since)).map(|(place, _)| place)
+    }
+
+    fn depth(&self, place: usize) -> usize {
+        self.paths.get(place).map_or(0, |path| path.matches('/').count())
+    }
+}
+
+impl Track {
+    /// A try has ended.
+    fn close(&mut self, outcome: Try, position: usize, at: Timestamp) {
+        self.settle(outcome, position);
+        self.step.status.finished_at = Some(seconds(at));
+    }
+
+    fn settle(&mut self, outcome: Try, position: usize) {
+        self.last = outcome;
+        self.since = position;
+    }
+
+    /// It is tried again; what its last try gave stands until the next has ended.
+    fn resume(&mut self, position: usize) {
+        self.settle(Try::UnderWay, position);
+        self.step.status.finished_at = None;
+    }
+
+    /// The step is begun anew from outside.
+    fn reopen(&mut self, position: usize, at: Timestamp) {
+        let path = std::mem::take(&mut self.step.status.path);
+        self.step = Step::default();
+        self.step.status = StepStatus { path, started_at: Some(seconds(at)), ..StepStatus::default() };
+        self.settle(Try::UnderWay, position);
+    }
+}
+
+/// How far the steps have come. `known` is how many the workflow has at its top level; the ones inside of others are not counted.
+#[must_use]
+pub fn progress(steps: &[StepStatus], known: usize) -> Progress {
+    let top = || steps.iter().filter(|step| !step.path.contains('/'));
+    let over = |step: &&StepStatus| {
+        matches!(step.phase, StepPhase::Succeeded | StepPhase::Handled | StepPhase::Skipped)
+    };
+    let (done, begun) = (top().filter(over).count(), top().count());
+    Progress { steps: format!("{done}/{}", known.max(begun)), nodes: nodes(steps) }
+}
+
+/// Nodes that succeeded in everything they did, of the nodes that were reached. Lists are cut at 50 nodes a step: beyond that
+/// the counts of the largest step stand for the rest.
+fn nodes(steps: &[StepStatus]) -> Option<String> {
+    let mut well: HashMap<&str, bool> = HashMap::new();
+    let (mut most, mut most_failed) = (0, 0);
+    for step in steps {
+        let counts = step.node_counts.unwrap_or_default();
+        most = most.max(counts.total);
+        most_failed = most_failed.max(counts.failed);
+        for node in &step.nodes {
+            *well.entry(node.id.as_str()).or_insert(true) &= succeeded(&node.status);
+        }
+    }
+    let seen = i32::try_from(well.len()).unwrap_or(i32::MAX).max(most);
+    let failed = i32::try_from(well.values().filter(|well| !**well).count()).unwrap_or(i32::MAX).max(most_failed);
+    (seen > 0).then(|| format!("{}/{seen}", seen.saturating_sub(failed)))
+}
+
+/// Whether an invocation's status is the one that means that all went well.
+#[must_use]
+pub fn succeeded(invocation_status: &str) -> bool {
+    invocation_status == "Success"
+}
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;
