@@ -33,6 +33,8 @@ pub struct Step {
     pub status: StepStatus,
     /// Why its last failed try failed.
     pub cause: Option<String>,
+    /// The document's plugin that carries its script.
+    pub plugin: Option<String>,
 }
 
 /// How an execution ended.
@@ -167,6 +169,7 @@ impl Fold {
         };
         let mut report = Report::parse(event.output.as_deref());
         track.step.cause = report.cause.take();
+        track.step.plugin = report.plugin.take();
         report.apply(&mut track.step.status);
         track.close(outcome, position, event.at);
     }

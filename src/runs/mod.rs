@@ -1,13 +1,20 @@
-//! Runs: what an execution did, folded into what people wrote, and whose failure it is.
+//! Runs: executions started once, followed, folded into what people wrote, cancelled and swept, and whose failure it is.
 //!
-//! Begin with [`history::fold`], which turns an execution's history into a [`history::Story`]; [`attribution::attribute`] says of a failed
-//! one which step, which node, which layer and what to do; [`bounds::bound`] and [`redact`] keep the status small and free of secrets.
+//! [`decide::decide`] says what to do next about a run; [`execution`] and [`sweep`] do it in AWS. [`history::fold`] turns an execution's history into
+//! a [`history::Story`]; [`attribution::attribute`] says of a failed one which step, which node, which layer and what to do; [`status`] makes
+//! the run's status of that, which [`bounds::bound`] and [`redact`] keep small and free of secrets.
 
 pub mod attribution;
 pub mod bounds;
+pub mod decide;
+pub mod execution;
 #[cfg(test)]
 mod fixtures;
 pub mod history;
+pub mod pace;
 pub mod redact;
 pub mod report;
+pub mod status;
+pub mod sweep;
 pub mod text;
+pub mod words;

@@ -64,10 +64,15 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 /// Masks what a step's nodes printed and what it gave.
 pub fn step(step: &mut StepStatus) {
     let texts = step.nodes.iter_mut().flat_map(|node| [&mut node.output, &mut node.error_output]);
-    for text in texts.chain([&mut step.output]).flatten() {
-        if let Cow::Owned(clean) = redact(text) {
-            *text = clean;
-        }
+    texts.chain([&mut step.output]).for_each(optional);
+}
+
+/// Masks a text that may be there.
+pub fn optional(text: &mut Option<String>) {
+    if let Some(text) = text
+        && let Cow::Owned(clean) = redact(text)
+    {
+        *text = clean;
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Report {
     #[serde(deserialize_with = "whole")]
     attempt: Option<i64>,
     command_id: Option<String>,
+    /// The document's plugin that carries the step's script: whose output to ask for.
+    pub plugin: Option<String>,
     counts: Option<Counts>,
     nodes: Vec<Node>,
     output: Value,

@@ -1,0 +1,114 @@
+//! Following a run to its end, and its end.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use crate::aws::Session;
+use crate::aws::executions::Status;
+use crate::compile::execution::run_id;
+use crate::runs::execution::{self, Found};
+use crate::runs::history::Story;
+use crate::runs::status as turn;
+use crate::runs::{sweep, words};
+
+use super::Error;
+use super::run::{Trouble, Work};
+use super::run_start::SETTLE;
+
+/// How often the commands of an ended execution are looked for.
+const SWEEP_AGAIN: Duration = Duration::from_secs(2);
+/// A command that was being sent when the execution was stopped shows up in ListCommands within this time.
+const LATE_COMMANDS: SignedDuration = SignedDuration::from_secs(5);
+/// Commands that cannot be cancelled hold up the end of a run for this long, and no longer.
+const SWEEP_LIMIT: SignedDuration = SignedDuration::from_mins(10);
+
+/// Looks how far a started run is.
+pub(super) async fn follow(work: &mut Work<'_>) -> Result<Action, Error> {
+    let session = match work.session().await {
+        Ok(session) => session,
+        Err(why) => return work.without_account(&why).await,
+    };
+    let arn = work.status().execution_arn.unwrap_or_default();
+    let uid = work.uid();
+    let pace = work.ctx.paces.get(&uid);
+    if !pace.wants_history() {
+        match execution::find(&session, &arn, &uid).await {
+            Ok(Found::Ours(found)) if found.status == Status::Running => {
+                work.ctx.backoff.forget(&work.key());
+                return Ok(next(work, pace.described()));
+            }
+            Ok(_) => {}
+            Err(error) => return work.retry(&Trouble::Follow(error)).await,
+        }
+    }
+    let (story, pages) = match execution::story(&session, &arn).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return gone(work).await,
+        Err(error) => return work.retry(&Trouble::Follow(error)).await,
+    };
+    work.ctx.backoff.forget(&work.key());
+    if story.end.is_some() {
+        return settle(work, &session, story).await;
+    }
+    let after = turn::progressed(work.status(), work.now(), &story);
+    let changed = work.write(after).await?;
+    Ok(next(work, pace.read(pages, changed)))
+}
+
+fn next(work: &Work<'_>, pace: crate::runs::pace::Pace) -> Action {
+    work.ctx.paces.set(&work.uid(), pace);
+    Action::requeue(work.ctx.clock.real(pace.interval(work.ctx.settings.poll_interval)))
+}
+
+/// There is no such execution, although it was started.
+pub(super) async fn gone(work: &mut Work<'_>) -> Result<Action, Error> {
+    let started = work.status().started_at.map(|at| at.0);
+    if started.is_some_and(|at| work.ctx.clock.now().duration_since(at) < SETTLE) {
+        return Ok(Action::requeue(work.ctx.clock.real(work.ctx.settings.poll_interval)));
+    }
+    let after = turn::lost(work.status(), work.now());
+    let message = after.message.clone().unwrap_or_default();
+    work.end(after, "ExecutionGone", &message).await
+}
+
+/// The execution has ended: what it left on nodes is cancelled, then the run ends as it did.
+pub(super) async fn settle(work: &mut Work<'_>, session: &Session, mut story: Story) -> Result<Action, Error> {
+    let Some(end) = story.end.clone() else { return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN))) };
+    let passed = work.ctx.clock.now().duration_since(end.at);
+    let left = match end.status {
+        Status::Succeeded => 0,
+        _ => match sweep(work, session).await {
+            Ok(left) => left,
+            // Who may not look for commands never learns whether there are any: that must not keep the run from ending.
+            Err(trouble) if passed >= SWEEP_LIMIT => {
+                work.warn("Cancel", trouble.reason(), &trouble.to_string()).await;
+                0
+            }
+            Err(trouble) => return work.retry(&trouble).await,
+        },
+    };
+    // An execution that failed by itself was sending nothing; one that was stopped may have been.
+    let stopped = matches!(end.status, Status::Aborted | Status::TimedOut);
+    let clean = left == 0 && (!stopped || passed >= LATE_COMMANDS);
+    if !clean && passed < SWEEP_LIMIT {
+        let after = turn::sweeping(work.status(), work.now(), &story, left);
+        work.write(after).await?;
+        return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN)));
+    }
+    words::fetch(session, &mut story).await;
+    let Some(after) = turn::finished(work.status(), work.now(), &story, left) else {
+        return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN)));
+    };
+    let (reason, message) = (format!("{:?}", after.phase), after.message.clone().unwrap_or_default());
+    work.end(after, &reason, &message).await
+}
+
+/// Cancels the run's commands. Gives how many there were.
+pub(super) async fn sweep(work: &Work<'_>, session: &Session) -> Result<usize, Trouble> {
+    let Some(document) = work.status().document_name else { return Ok(0) };
+    let id = run_id(&work.ctx.cluster_id, &work.namespace(), &work.run.name_any(), &work.uid());
+    sweep::sweep(session, &document, &id).await.map_err(Trouble::Sweep)
+}
