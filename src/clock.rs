@@ -58,6 +58,12 @@ impl Clock {
         self.epoch.checked_add(passed).unwrap_or(real)
     }
 
+    /// How much time has passed on this clock since a moment that the machine's clock told, as the API server's times are.
+    #[must_use]
+    pub fn passed_since(&self, real: Timestamp) -> Duration {
+        Duration::try_from(Timestamp::now().duration_since(real).mul_f64_saturating(self.factor)).unwrap_or_default()
+    }
+
     /// How long to really wait for `span` to pass on this clock.
     #[must_use]
     pub fn real(&self, span: Duration) -> Duration {
@@ -101,5 +107,8 @@ mod tests {
         let ahead = clock.now().duration_since(epoch);
         assert!(ahead >= SignedDuration::from_secs(600) && ahead < SignedDuration::from_secs(1200), "{ahead:?}");
         assert_eq!(clock.until(epoch), Duration::ZERO);
+        let passed = clock.passed_since(epoch);
+        assert!(passed >= Duration::from_secs(600) && passed < Duration::from_secs(1200), "{passed:?}");
+        assert_eq!(clock.passed_since(Timestamp::MAX), Duration::ZERO);
     }
 }

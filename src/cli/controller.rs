@@ -110,6 +110,7 @@ impl Controller {
             backoff: Backoff::default(),
             freshness: controller::freshness::Freshness::default(),
             drift: controller::drift::Drift::default(),
+            paces: crate::runs::pace::Paces::default(),
         });
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
         let mut work = tokio::spawn(controller::run(ctx, writers, async move {

@@ -10,6 +10,7 @@ use crate::api::names::{ClusterId, Owner};
 use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
 use crate::aws::Sessions;
 use crate::clock::Clock;
+use crate::runs::pace::Paces;
 use crate::telemetry::Metrics;
 
 use super::backoff::Backoff;
@@ -67,6 +68,8 @@ pub struct Context {
     pub freshness: Freshness,
     /// When each object is next compared with what is in AWS.
     pub drift: Drift,
+    /// How often each running execution is looked at.
+    pub paces: Paces,
 }
 
 impl Stores {

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::api::run::{Phase, WorkflowRunStatus};
 use crate::aws::executions::{self, Status};
-use crate::aws::{Class, Session};
+use crate::aws::Session;
 use crate::resolve::Unavailable;
 use crate::runs::decide::{Refusal, Why, is_started};
 use crate::runs::execution::{self, Found};
@@ -86,11 +86,7 @@ async fn begin(work: &mut Work<'_>, session: &Session, why: Why) -> Step {
 
 /// Stops the execution, and right away what it has running on nodes.
 async fn halt(work: &Work<'_>, session: &Session, why: Why) -> Result<Action, Trouble> {
-    match executions::stop(session, &arn(&work.status()), CANCELLED, why.cause()).await {
-        // It is looked at again, and then its end is told.
-        Err(error) if error.class == Class::Gone => {}
-        other => other.map_err(Trouble::Stop)?,
-    }
+    executions::stop(session, &arn(&work.status()), CANCELLED, why.cause()).await.map_err(Trouble::Stop)?;
     sweep(work, session).await?;
     Ok(Action::requeue(work.ctx.clock.real(LOOK_AGAIN)))
 }

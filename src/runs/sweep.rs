@@ -1,6 +1,6 @@
 //! Cancelling what an execution left behind on nodes: stopping an execution does not stop the command that it waits for.
 
-use crate::aws::{AwsError, Class, Session, commands};
+use crate::aws::{AwsError, Session, commands};
 
 /// Cancels the commands of a run that still execute, and says how many there were. Zero: there is nothing left.
 ///
@@ -13,11 +13,7 @@ pub async fn sweep(session: &Session, document: &str, run_id: &str) -> Result<us
         if command.status == "Cancelling" {
             continue;
         }
-        match commands::cancel(session, &command.id).await {
-            // It has ended meanwhile.
-            Err(error) if error.class == Class::Gone => {}
-            other => other?,
-        }
+        commands::cancel(session, &command.id).await?;
     }
     Ok(ours.len())
 }
