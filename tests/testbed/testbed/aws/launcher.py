@@ -30,6 +30,7 @@ def configure_localstack() -> None:
             "FILESYSTEM_ROOT": str(directory),
             "CONFIG_DIR": str(directory),
             "DISABLE_BOTO_RETRIES": "1",
+            "SQS_ENDPOINT_STRATEGY": "path",  # queue URLs whose host resolves everywhere
             "GATEWAY_WORKER_COUNT": os.environ.get("GATEWAY_WORKER_COUNT", "200"),
             "TZ": "UTC",
         }

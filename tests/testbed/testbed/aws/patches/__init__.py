@@ -15,6 +15,7 @@ def apply() -> None:
         jsonata,
         listeners,
         machines,
+        results,
         roles,
         startup,
         stopping,
@@ -27,6 +28,7 @@ def apply() -> None:
     jsonata.apply()
     definitions.apply()
     errors.apply()
+    results.apply()
     machines.apply()
     executions.apply()
     stopping.apply()
