@@ -13,7 +13,7 @@ use crate::aws::executions::{Execution, Status, execution_arn};
 use crate::aws::{AwsError, Class, Session};
 use crate::compile::execution::{RunIdentity, input};
 use crate::resolve;
-use crate::runs::decide::{self, Refusal, Sight, Start, Wait, admit};
+use crate::runs::decide::{self, Refusal, Start, Wait, admit};
 use crate::runs::execution::{self, Begun, Found, Launch};
 use crate::runs::status as turn;
 
