@@ -1,4 +1,4 @@
-//! WorkflowRun: decides what to do next ([`decide`]) and has it done. No step depends on memory: any process goes on where another one was
+//! `WorkflowRun`: decides what to do next ([`decide`]) and has it done. No step depends on memory: any process goes on where another one was
 //! killed.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::{CATCH_UP, Error, finalize, run_follow, run_start, run_stop, run_unre
 /// Name of the kind.
 pub const KIND: &str = "WorkflowRun";
 /// How often a run that waits is looked at when no event comes.
-const WAITING: Duration = Duration::from_secs(60);
+const WAITING: Duration = Duration::from_mins(1);
 /// How often a run whose account is not Ready looks again.
 const ACCOUNT: Duration = Duration::from_secs(15);
 /// A failing call is spoken of in the status once it has failed for this long.
@@ -35,16 +35,16 @@ const DECISIONS: usize = 4;
 /// What could not be done in AWS.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// StartExecution.
+    /// `StartExecution`.
     #[error("the execution could not be started: {0}")]
     Start(#[source] AwsError),
-    /// DescribeExecution, GetExecutionHistory.
+    /// `DescribeExecution`, `GetExecutionHistory`.
     #[error("the execution could not be looked at: {0}")]
     Follow(#[source] AwsError),
-    /// StopExecution.
+    /// `StopExecution`.
     #[error("the execution could not be stopped: {0}")]
     Stop(#[source] AwsError),
-    /// ListCommands, CancelCommand.
+    /// `ListCommands`, `CancelCommand`.
     #[error("the commands that the run sent could not be cancelled: {0}")]
     Sweep(#[source] AwsError),
 }
@@ -70,7 +70,7 @@ impl Trouble {
     }
 }
 
-/// Brings one WorkflowRun a step further.
+/// Brings one `WorkflowRun` a step further.
 ///
 /// # Errors
 /// [`Error`] when the API server does not do its part; what AWS says goes into the status.
@@ -81,8 +81,8 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<WorkflowRun>>, ctx: Arc<Conte
         return Ok(Action::requeue(CATCH_UP));
     }
     match &guard.0 {
-        Ok(run) => Work::new(&ctx, &api, run.clone()).advance().await,
-        Err(broken) => run_unreadable::reconcile(&ctx, &api, broken).await,
+        Ok(run) => Box::pin(Work::new(&ctx, &api, run.clone()).advance()).await,
+        Err(broken) => Box::pin(run_unreadable::reconcile(&ctx, &api, broken)).await,
     }
 }
 
@@ -137,10 +137,10 @@ impl<'a> Work<'a> {
             let reference = ObjectRef::new(name).within(&namespace);
             self.ctx.stores.workflows.get(&reference).map(|guard| guard.as_ref().clone())
         };
-        Ok(match guard.map(|guard| guard.0) {
+        Ok(match guard {
             None => Sight::Missing,
-            Some(Err(broken)) => Sight::Unreadable(broken.error),
-            Some(Ok(workflow)) => Sight::Found(Box::new(workflow)),
+            Some(DeserializeGuard(Err(broken))) => Sight::Unreadable(broken.error),
+            Some(DeserializeGuard(Ok(workflow))) => Sight::Found(Box::new(workflow)),
         })
     }
 

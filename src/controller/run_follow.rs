@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 
 use crate::aws::Session;
 use crate::aws::executions::Status;
-use crate::compile::execution::run_id;
+use crate::compile::execution::{RunIdentity, run_id};
 use crate::runs::execution::{self, Found};
 use crate::runs::history::Story;
 use crate::runs::status as turn;
@@ -20,7 +20,7 @@ use super::run_start::SETTLE;
 
 /// How often the commands of an ended execution are looked for.
 const SWEEP_AGAIN: Duration = Duration::from_secs(2);
-/// A command that was being sent when the execution was stopped shows up in ListCommands within this time.
+/// A command that was being sent when the execution was stopped shows up in `ListCommands` within this time.
 const LATE_COMMANDS: SignedDuration = SignedDuration::from_secs(5);
 /// Commands that cannot be cancelled hold up the end of a run for this long, and no longer.
 const SWEEP_LIMIT: SignedDuration = SignedDuration::from_mins(10);
@@ -109,6 +109,7 @@ pub(super) async fn settle(work: &mut Work<'_>, session: &Session, mut story: St
 /// Cancels the run's commands. Gives how many there were.
 pub(super) async fn sweep(work: &Work<'_>, session: &Session) -> Result<usize, Trouble> {
     let Some(document) = work.status().document_name else { return Ok(0) };
-    let id = run_id(&work.ctx.cluster_id, &work.namespace(), &work.run.name_any(), &work.uid());
-    sweep::sweep(session, &document, &id).await.map_err(Trouble::Sweep)
+    let (namespace, name, uid) = (work.namespace(), work.run.name_any(), work.uid());
+    let identity = RunIdentity { cluster_id: &work.ctx.cluster_id, namespace: &namespace, name: &name, uid: &uid };
+    sweep::sweep(session, &document, &run_id(&identity)).await.map_err(Trouble::Sweep)
 }

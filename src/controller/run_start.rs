@@ -38,8 +38,13 @@ pub(super) async fn start(work: &mut Work<'_>, start: Start) -> Result<Action, E
     };
     let name = execution_name(&work.ctx.cluster_id, &work.namespace(), &work.run.name_any());
     let Some(arn) = execution_arn(&start.version_arn, &name) else {
-        let message = format!("the workflow's status has {} for a state machine version, which is no ARN of one", start.version_arn);
-        return work.wait(&Wait { reason: "WorkflowNotReady", message, pin: Some(start.pin), until: not_after(work) }).await;
+        let message = format!(
+            "the workflow's status has {} for a state machine version, which is no ARN of one",
+            start.version_arn
+        );
+        return work
+            .wait(&Wait { reason: "WorkflowNotReady", message, pin: Some(start.pin), until: not_after(work) })
+            .await;
     };
     super::finalize::add(work.ctx, work.api, &work.run).await?;
     work.write(turn::prepared(work.status(), work.now(), &start, &arn)).await?;
@@ -86,8 +91,14 @@ async fn taken(work: &mut Work<'_>, session: &Session, found: Found) -> Result<A
 async fn earlier(work: &mut Work<'_>, session: &Session, execution: &Execution) -> Result<Action, Error> {
     let uid = execution::uid_in(execution.input.as_deref());
     if execution.status == Status::Running || execution.status == Status::PendingRedrive {
-        let by = uid.map_or_else(|| "something else than Windlass".to_owned(), |uid| format!("an earlier WorkflowRun of this name (UID {uid})"));
-        let message = format!("nothing was started: an execution of {by} still runs under this name, {}; its result will be shown when it has ended", execution.arn);
+        let by = uid.map_or_else(
+            || "something else than Windlass".to_owned(),
+            |uid| format!("an earlier WorkflowRun of this name (UID {uid})"),
+        );
+        let message = format!(
+            "nothing was started: an execution of {by} still runs under this name, {}; its result will be shown when it has ended",
+            execution.arn
+        );
         let after = turn::earlier_runs(work.status(), work.now(), &message);
         if work.write(after).await? {
             work.warn("Start", "EarlierRunActive", &message).await;
@@ -103,7 +114,7 @@ async fn earlier(work: &mut Work<'_>, session: &Session, execution: &Execution) 
     work.end(after, "AlreadyRan", &message).await
 }
 
-/// StartExecution failed.
+/// `StartExecution` failed.
 async fn refused(work: &mut Work<'_>, start: &Start, error: AwsError) -> Result<Action, Error> {
     let trouble = |error| Trouble::Start(error);
     match error.class {
@@ -128,7 +139,8 @@ async fn refused(work: &mut Work<'_>, start: &Start, error: AwsError) -> Result<
                 cause: cause.clone(),
                 hint: "if the parameters are large, hand over less (an execution's input has 256 KiB at most); then create a new WorkflowRun".to_owned(),
             };
-            let refusal = Refusal { phase: Phase::Failed, reason: "StartRefused", message: cause, failure: Some(failure) };
+            let refusal =
+                Refusal { phase: Phase::Failed, reason: "StartRefused", message: cause, failure: Some(failure) };
             work.refuse(&refusal).await
         }
     }

@@ -6,8 +6,8 @@ use kube::runtime::controller::Action;
 use tracing::warn;
 
 use crate::api::run::{Phase, WorkflowRunStatus};
-use crate::aws::executions::{self, Status};
 use crate::aws::Session;
+use crate::aws::executions::{self, Status};
 use crate::resolve::Unavailable;
 use crate::runs::decide::{Refusal, Why, is_started};
 use crate::runs::execution::{self, Found};
@@ -18,10 +18,10 @@ use super::run::{Trouble, Work};
 use super::run_follow::{gone, settle, sweep};
 use super::run_start::settled;
 
-/// How soon after StopExecution its effect is looked for.
+/// How soon after `StopExecution` its effect is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How long, on Windlass's clock, AWS or the account may keep a deleted object from going.
-const DELETION_LIMIT: Duration = Duration::from_secs(15 * 60);
+const DELETION_LIMIT: Duration = Duration::from_mins(15);
 
 /// Stops a run that was started, or may have been.
 pub(super) async fn stop(work: &mut Work<'_>, why: Why) -> Result<Action, Error> {
@@ -63,7 +63,9 @@ async fn look_for(work: &mut Work<'_>, session: &Session, why: Why) -> Step {
         }
         Found::Nothing if !settled(work) => return Ok(Ok(Action::requeue(work.ctx.clock.real(LOOK_AGAIN)))),
         Found::Nothing => "cancelled before it had started; nothing was run".to_owned(),
-        Found::Earlier(_) => format!("cancelled; nothing was started by it, and {arn}, which is another's execution, was left alone"),
+        Found::Earlier(_) => {
+            format!("cancelled; nothing was started by it, and {arn}, which is another's execution, was left alone")
+        }
     };
     match why {
         Why::Deleted => work.let_go().await,
@@ -120,7 +122,9 @@ fn overdue(work: &Work<'_>, why: Why) -> bool {
 
 async fn leave_behind(work: &Work<'_>, cause: &str) -> Result<Action, Error> {
     let arn = arn(&work.status());
-    let note = format!("{cause}; the object goes, but execution {arn} and its commands may still run: stop them by hand with aws stepfunctions stop-execution");
+    let note = format!(
+        "{cause}; the object goes, but execution {arn} and its commands may still run: stop them by hand with aws stepfunctions stop-execution"
+    );
     warn!(run = %work.key(), execution = %arn, cause, "deleted without having been stopped");
     work.warn("Delete", "LeftBehind", &note).await;
     work.let_go().await

@@ -8,8 +8,8 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use crate::api::run::{DesiredState, Failure, Layer, OnDelete, Phase, WorkflowRunSpec};
 use crate::api::refs::WorkflowRef;
+use crate::api::run::{DesiredState, Failure, Layer, OnDelete, Phase, WorkflowRunSpec};
 use crate::api::{FINALIZER, WorkflowRun, WorkflowRunStatus};
 use crate::runs::decide::Refusal;
 use crate::runs::status::{Now, refused};
@@ -29,7 +29,10 @@ pub(super) async fn reconcile(ctx: &Context, api: &Api<WorkflowRun>, broken: &In
         }
         (false, true) => Ok(Action::await_change()),
         (true, false) => {
-            let note = format!("this WorkflowRun cannot be read any more: {}; its execution, if it has one, goes on unwatched until it can", broken.error);
+            let note = format!(
+                "this WorkflowRun cannot be read any more: {}; its execution, if it has one, goes on unwatched until it can",
+                broken.error
+            );
             let object = salvage(broken, &Value::Null);
             warn!(run = %object.name_any(), error = %broken.error, "a started run does not parse");
             ctx.reporter.warning(&object.object_ref(&()), "Follow", "Unreadable", &note).await;
@@ -46,7 +49,8 @@ pub(super) async fn reconcile(ctx: &Context, api: &Api<WorkflowRun>, broken: &In
 async fn whole(ctx: &Context, broken: &InvalidObject) -> Result<Option<Value>, Error> {
     let namespace = broken.metadata.namespace.clone().unwrap_or_default();
     let name = broken.metadata.name.clone().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(ctx.client.clone(), &namespace, &ApiResource::erase::<WorkflowRun>(&()));
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(ctx.client.clone(), &namespace, &ApiResource::erase::<WorkflowRun>(&()));
     Ok(api.get_opt(&name).await?.map(|object| object.data))
 }
 

@@ -179,7 +179,11 @@ fn others(step: &StepStatus, node: &NodeStatus) -> String {
     let total = step.node_counts.map_or(0, |counts| counts.total);
     let failed = step.node_counts.map_or(0, |counts| counts.failed);
     if failed <= 1 {
-        return if total > 1 { format!(" (the other {} of {total} nodes did not fail)", total - failed) } else { String::new() };
+        return if total > 1 {
+            format!(" (the other {} of {total} nodes did not fail)", total - failed)
+        } else {
+            String::new()
+        };
     }
     let more = step.nodes.iter().filter(|other| !succeeded(&other.status) && other.id != node.id);
     let names: Vec<String> = more.take(NAMED_NODES).map(label).collect();
@@ -210,7 +214,8 @@ fn describe(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: 
     let (also, status) = (others(&step.status, node), &node.status);
     match kind {
         Kind::ExitCode => {
-            let code = node.exit_code.map_or_else(|| "with a failure".to_owned(), |code| format!("with exit code {code}"));
+            let code =
+                node.exit_code.map_or_else(|| "with a failure".to_owned(), |code| format!("with exit code {code}"));
             format!("the script of step {path} ended {code} on {place}{also}{}", quote(node))
         }
         Kind::NodeUnreachable if status == "InvalidPlatform" => {
@@ -221,13 +226,19 @@ fn describe(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: 
         }
         Kind::NodeDenied => format!("Systems Manager refused to run step {path} on {place}: AccessDenied{also}"),
         Kind::ScriptTimedOut => {
-            format!("the script of step {path} had not ended on {place} when the step's timeout was over, and was cancelled{also}{}", quote(node))
+            format!(
+                "the script of step {path} had not ended on {place} when the step's timeout was over, and was cancelled{also}{}",
+                quote(node)
+            )
         }
         Kind::CommandCancelled => {
             format!("the command of step {path} was cancelled on {place}, and not by this run{also}")
         }
         Kind::InvalidOutput => {
-            format!("what the script of step {path} printed on {place} is not JSON, and the step says output: Json{}", quote(node))
+            format!(
+                "what the script of step {path} printed on {place} is not JSON, and the step says output: Json{}",
+                quote(node)
+            )
         }
         _ if cause.is_empty() => format!("step {path} failed on {place}: {status}{also}{}", quote(node)),
         _ => cause.to_owned(),
@@ -295,10 +306,7 @@ fn not_authorized_hint(action: &str, resource: Option<&str>, cause: &str) -> Str
 fn whole_output(step: Option<&Step>, node: Option<&NodeStatus>) -> String {
     let command = step.and_then(|step| step.status.command_id.as_deref());
     command.zip(node).map_or_else(String::new, |(command, node)| {
-        format!(
-            ". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {}",
-            node.id
-        )
+        format!(". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {}", node.id)
     })
 }
 

@@ -25,22 +25,62 @@ fn plain(error: &str, cause: &str) -> Failure {
 fn every_error_has_its_layer_and_says_what_to_do() {
     let denied = "User: arn:aws:sts::111122223333:assumed-role/windlass_prod_ops_x/y is not authorized to perform: ssm:SendCommand on resource: arn:aws:ec2:eu-west-1:111122223333:instance/i-1 because no identity-based policy allows the ssm:SendCommand action (Service: Ssm, Status Code: 400)";
     for (error, cause, layer, hint) in [
-        ("Ssm.SsmException", denied, Layer::IAM, "may not perform ssm:SendCommand on arn:aws:ec2:eu-west-1:111122223333:instance/i-1"),
+        (
+            "Ssm.SsmException",
+            denied,
+            Layer::IAM,
+            "may not perform ssm:SendCommand on arn:aws:ec2:eu-west-1:111122223333:instance/i-1",
+        ),
         ("Ssm.AccessDeniedException", "no", Layer::IAM, "the execution role may not perform"),
         ("States.Permissions", "no", Layer::IAM, "the execution role may not perform"),
-        ("States.TaskFailed", "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.", Layer::IAM, "trust policy"),
-        ("Ssm.SsmException", "Rate exceeded (Service: Ssm, Status Code: 400)", Layer::SSM, "more calls than Systems Manager takes"),
+        (
+            "States.TaskFailed",
+            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.",
+            Layer::IAM,
+            "trust policy",
+        ),
+        (
+            "Ssm.SsmException",
+            "Rate exceeded (Service: Ssm, Status Code: 400)",
+            Layer::SSM,
+            "more calls than Systems Manager takes",
+        ),
         ("Ssm.ThrottlingException", "", Layer::SSM, "more calls than Systems Manager takes"),
-        ("Ssm.InternalServerErrorException", "An error occurred on the server side.", Layer::SSM, "Systems Manager itself failed"),
-        ("Ssm.InvalidInstanceIdException", "Instances [[i-1]] not in a valid state for account 111122223333", Layer::Node, "not a managed node"),
-        ("Ssm.InvalidDocumentException", "Document with name x does not exist.", Layer::Manifest, "changed or deleted outside Windlass"),
+        (
+            "Ssm.InternalServerErrorException",
+            "An error occurred on the server side.",
+            Layer::SSM,
+            "Systems Manager itself failed",
+        ),
+        (
+            "Ssm.InvalidInstanceIdException",
+            "Instances [[i-1]] not in a valid state for account 111122223333",
+            Layer::Node,
+            "not a managed node",
+        ),
+        (
+            "Ssm.InvalidDocumentException",
+            "Document with name x does not exist.",
+            Layer::Manifest,
+            "changed or deleted outside Windlass",
+        ),
         ("Ssm.InvalidDocumentVersionException", "", Layer::Manifest, "changed or deleted outside Windlass"),
         ("Ssm.InvalidParametersException", "", Layer::Manifest, "correct the step's parameters"),
         ("Ssm.MaxDocumentSizeExceededException", "", Layer::Manifest, "correct the step's parameters"),
         ("States.Timeout", "", Layer::StepFunctions, "raise spec.timeout"),
-        ("States.QueryEvaluationError", "The JSONata expression '$x.y.z' threw an error", Layer::Manifest, "correct the expression in step drain"),
+        (
+            "States.QueryEvaluationError",
+            "The JSONata expression '$x.y.z' threw an error",
+            Layer::Manifest,
+            "correct the expression in step drain",
+        ),
         ("States.DataLimitExceeded", "", Layer::StepFunctions, "256 KiB"),
-        ("States.Runtime", "The execution reached the maximum number of history events (25000).", Layer::StepFunctions, "25,000"),
+        (
+            "States.Runtime",
+            "The execution reached the maximum number of history events (25000).",
+            Layer::StepFunctions,
+            "25,000",
+        ),
         ("States.Runtime", "The choice state has no match", Layer::StepFunctions, "defect of Windlass"),
         ("Windlass.ExitCode", "", Layer::Script, "correct the script"),
         ("Windlass.NodeUnreachable", "", Layer::Node, "AmazonSSMAgent"),
@@ -53,7 +93,11 @@ fn every_error_has_its_layer_and_says_what_to_do() {
         ("Web.Unhealthy", "health answered 503", Layer::Manifest, "on purpose"),
     ] {
         let found = plain(error, cause);
-        assert_eq!((found.layer, found.error.as_str(), found.step.as_deref()), (layer, error, Some("drain")), "{error}: {cause}");
+        assert_eq!(
+            (found.layer, found.error.as_str(), found.step.as_deref()),
+            (layer, error, Some("drain")),
+            "{error}: {cause}"
+        );
         assert!(found.hint.contains(hint), "{error}: {}", found.hint);
         assert!(!found.cause.is_empty(), "{error}");
     }
@@ -62,17 +106,25 @@ fn every_error_has_its_layer_and_says_what_to_do() {
 #[test]
 fn a_refusal_says_which_policy_to_mend() {
     let cause = |why: &str| {
-        format!("User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: ssm:SendCommand on resource: arn:aws:ssm:eu-west-1:1:document/d {why}")
+        format!(
+            "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: ssm:SendCommand on resource: arn:aws:ssm:eu-west-1:1:document/d {why}"
+        )
     };
     for (why, hint) in [
         ("because no permissions boundary allows the ssm:SendCommand action", "have the platform team add it"),
         ("with an explicit deny in a service control policy", "runs the organization"),
         ("with an explicit deny in an identity-based policy", "find the Deny statement"),
         ("because no session policy allows the ssm:SendCommand action", "session's policy"),
-        ("because no identity-based policy allows the ssm:SendCommand action", "no policy of the workflow's execution role"),
+        (
+            "because no identity-based policy allows the ssm:SendCommand action",
+            "no policy of the workflow's execution role",
+        ),
     ] {
         let hinted = plain("Ssm.SsmException", &cause(why)).hint;
-        assert!(hinted.contains(hint) && hinted.contains("ssm:SendCommand on arn:aws:ssm:eu-west-1:1:document/d:"), "{hinted}");
+        assert!(
+            hinted.contains(hint) && hinted.contains("ssm:SendCommand on arn:aws:ssm:eu-west-1:1:document/d:"),
+            "{hinted}"
+        );
     }
 }
 
@@ -84,7 +136,8 @@ fn actions_and_resources_are_read_out_of_refusals() {
         ("not authorized to perform", None),
         ("all is well", None),
     ] {
-        let found = found.map(|(action, resource): (&str, Option<&str>)| (action.to_owned(), resource.map(str::to_owned)));
+        let found =
+            found.map(|(action, resource): (&str, Option<&str>)| (action.to_owned(), resource.map(str::to_owned)));
         assert_eq!(not_authorized(cause), found, "{cause}");
     }
 }
@@ -136,7 +189,11 @@ fn nodes_that_were_not_reached() {
             "nodes": [node(1, status, -1)],
         });
         let found = failure(report);
-        assert!(found.cause.contains(cause) && found.cause.contains("the other 4 of 5 nodes did not fail"), "{}", found.cause);
+        assert!(
+            found.cause.contains(cause) && found.cause.contains("the other 4 of 5 nodes did not fail"),
+            "{}",
+            found.cause
+        );
         assert!(found.hint.contains(hint), "{}", found.hint);
         assert_eq!((found.layer, found.node.as_deref()), (Layer::Node, Some("WEB-01 (i-1)")));
     }
@@ -147,7 +204,11 @@ fn more_failed_nodes_than_a_line_holds() {
     let nodes: Vec<Value> = (1..=9).map(|id| node(id, "Failed", 1)).collect();
     let counts = json!({ "total": 400, "succeeded": 391, "failed": 9 });
     let found = failure(json!({ "error": "Windlass.ExitCode", "counts": counts, "nodes": nodes }));
-    assert!(found.cause.contains("9 of 400 nodes failed; also WEB-02 (i-2)") && found.cause.contains("WEB-06 (i-6), …)"), "{}", found.cause);
+    assert!(
+        found.cause.contains("9 of 400 nodes failed; also WEB-02 (i-2)") && found.cause.contains("WEB-06 (i-6), …)"),
+        "{}",
+        found.cause
+    );
     assert!(!found.cause.contains("WEB-07"), "{}", found.cause);
 }
 
@@ -155,7 +216,10 @@ fn more_failed_nodes_than_a_line_holds() {
 fn a_run_that_took_too_long_names_the_step_that_it_was_at() {
     let history = History::new().sent("drain", "c-1").ended("ExecutionTimedOut", None, None);
     let found = attribute(&fold(&history.events())).unwrap();
-    assert_eq!((found.layer, found.step.as_deref(), found.error.as_str()), (Layer::StepFunctions, Some("drain"), "States.Timeout"));
+    assert_eq!(
+        (found.layer, found.step.as_deref(), found.error.as_str()),
+        (Layer::StepFunctions, Some("drain"), "States.Timeout")
+    );
     assert!(found.cause.contains("while it was at step drain"), "{}", found.cause);
 }
 
@@ -176,7 +240,10 @@ fn the_step_inside_the_block_is_named_and_not_the_call() {
 fn a_failure_of_no_step_is_attributed_all_the_same() {
     let history = History::new().ended("ExecutionFailed", Some("States.Runtime"), None);
     let found = attribute(&fold(&history.events())).unwrap();
-    assert_eq!((found.step, found.layer, found.cause.as_str()), (None, Layer::StepFunctions, "Step Functions gave no cause"));
+    assert_eq!(
+        (found.step, found.layer, found.cause.as_str()),
+        (None, Layer::StepFunctions, "Step Functions gave no cause")
+    );
 }
 
 #[test]

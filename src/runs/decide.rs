@@ -216,13 +216,19 @@ pub fn admit(run: &WorkflowRun, workflow: &Sight, now: Timestamp) -> Action {
                 Some(_) => changed(name, "it was deleted"),
                 None => wait(
                     "WorkflowNotFound",
-                    format!("waits for WindowsWorkflow {name}, which does not exist in this namespace: create it, or delete this run and name another under spec.workflowRef"),
+                    format!(
+                        "waits for WindowsWorkflow {name}, which does not exist in this namespace: create it, or delete this run and name another under spec.workflowRef"
+                    ),
                     None,
                 ),
             };
         }
         Sight::Unreadable(message) => {
-            return wait("WorkflowInvalid", format!("waits for WindowsWorkflow {name}, which cannot be read: {message}"), pinned);
+            return wait(
+                "WorkflowInvalid",
+                format!("waits for WindowsWorkflow {name}, which cannot be read: {message}"),
+                pinned,
+            );
         }
         Sight::Found(workflow) => workflow,
     };
@@ -301,7 +307,10 @@ fn refuse(reason: &'static str, cause: String, hint: &str) -> Action {
 }
 
 fn expired(limit: Timestamp, status: &WorkflowRunStatus) -> Action {
-    let waited = status.message.as_ref().map_or_else(String::new, |message| format!("; until then it had this to say: {message}"));
+    let waited = status
+        .message
+        .as_ref()
+        .map_or_else(String::new, |message| format!("; until then it had this to say: {message}"));
     refuse(
         "Expired",
         format!("spec.notAfter ({limit}) passed before the run had started; nothing was run{waited}"),
@@ -312,7 +321,9 @@ fn expired(limit: Timestamp, status: &WorkflowRunStatus) -> Action {
 fn changed(workflow: &str, how: &str) -> Action {
     refuse(
         "WorkflowChanged",
-        format!("WindowsWorkflow {workflow} is not the one that this run was made for: {how} before the run had started; nothing was run"),
+        format!(
+            "WindowsWorkflow {workflow} is not the one that this run was made for: {how} before the run had started; nothing was run"
+        ),
         "create a new WorkflowRun if the workflow as it stands now is what should run",
     )
 }

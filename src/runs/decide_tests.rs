@@ -9,6 +9,7 @@ fn now() -> Timestamp {
 }
 
 /// A run with parts of its spec, metadata and status put over the least that one has.
+#[allow(clippy::needless_pass_by_value)]
 fn run(spec: Value, metadata: Value, status: Value) -> WorkflowRun {
     let mut whole = json!({
         "apiVersion": "windlass.dev/v1alpha1",
@@ -131,7 +132,12 @@ fn what_a_run_waits_for() {
         (found(untouched), "WorkflowNotReady", "has not dealt with it yet", pin(3)),
         (found(unpublished), "WorkflowNotReady", "no published version", pin(3)),
         (found(workflow(3, "wf-1", None)), "WorkflowNotReady", "has not dealt with it yet", pin(3)),
-        (found(workflow(3, "wf-1", Some(("False", "role denied")))), "WorkflowNotReady", "Because: role denied", pin(3)),
+        (
+            found(workflow(3, "wf-1", Some(("False", "role denied")))),
+            "WorkflowNotReady",
+            "Because: role denied",
+            pin(3),
+        ),
     ] {
         let action = decide(&plain(), &sight, now());
         let (reason, message) = reason(&action);
@@ -145,7 +151,8 @@ fn what_a_run_waits_for() {
 #[test]
 fn what_keeps_a_run_from_ever_starting() {
     let expires = |at: &str| json!({ "notAfter": at });
-    let old = run(expires("2026-11-24T10:00:00Z"), json!({}), json!({ "message": "waits for WindowsWorkflow disk-report" }));
+    let old =
+        run(expires("2026-11-24T10:00:00Z"), json!({}), json!({ "message": "waits for WindowsWorkflow disk-report" }));
     let pinned = |generation| run(json!({}), json!({}), pinned(generation));
     let mut demanding = good();
     demanding.spec.parameters =
@@ -184,7 +191,10 @@ fn a_started_run_is_followed_whatever_became_of_its_workflow() {
 #[test]
 fn a_run_that_may_have_been_started_is_looked_up() {
     for started in ["Unknown", "False"] {
-        assert_eq!(decide(&run(json!({}), json!({}), begun(started, "Pending")), &Sight::Missing, now()), Action::FindOut);
+        assert_eq!(
+            decide(&run(json!({}), json!({}), begun(started, "Pending")), &Sight::Missing, now()),
+            Action::FindOut
+        );
     }
 }
 

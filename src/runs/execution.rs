@@ -59,7 +59,9 @@ pub async fn begin(session: &Session, launch: Launch<'_>) -> Result<Begun, AwsEr
 /// [`AwsError`] when AWS does not tell.
 pub async fn find(session: &Session, execution_arn: &str, uid: &str) -> Result<Found, AwsError> {
     match executions::describe(session, execution_arn).await {
-        Ok(execution) if uid_in(execution.input.as_deref()).as_deref() == Some(uid) => Ok(Found::Ours(Box::new(execution))),
+        Ok(execution) if uid_in(execution.input.as_deref()).as_deref() == Some(uid) => {
+            Ok(Found::Ours(Box::new(execution)))
+        }
         Ok(execution) => Ok(Found::Earlier(Box::new(execution))),
         Err(error) if error.class == Class::Gone => Ok(Found::Nothing),
         Err(error) => Err(error),
@@ -121,7 +123,8 @@ mod tests {
     #[test]
     fn no_text_of_a_story_keeps_a_secret() {
         let secret = "password=hunter2";
-        let report = json!({ "error": "E", "cause": secret, "nodes": [{ "id": "i-1", "status": "Failed", "stdout": secret }] });
+        let report =
+            json!({ "error": "E", "cause": secret, "nodes": [{ "id": "i-1", "status": "Failed", "stdout": secret }] });
         let history = History::new().sent("a", "c").failed("a", report).fatal("a", "E", secret);
         let mut story = history::fold(&history.events());
         assert!(format!("{story:?}").contains("hunter2"));

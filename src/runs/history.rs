@@ -40,7 +40,7 @@ pub struct Step {
 /// How an execution ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
-    /// Succeeded, Failed, TimedOut or Aborted.
+    /// Succeeded, failed, timed out or aborted.
     pub status: Status,
     /// When.
     pub at: Timestamp,
@@ -103,9 +103,7 @@ fn state(name: Option<&str>) -> Option<(&str, &str)> {
 
 impl Fold {
     fn take(&mut self, position: usize, event: &Event) {
-        let ended = |status| {
-            Some(End { status, at: event.at, error: event.error.clone(), cause: event.cause.clone() })
-        };
+        let ended = |status| Some(End { status, at: event.at, error: event.error.clone(), cause: event.cause.clone() });
         match event.type_.as_str() {
             "ExecutionStarted" => self.started_at = Some(event.at),
             "ExecutionSucceeded" => self.end = ended(Status::Succeeded),
@@ -280,9 +278,8 @@ impl Track {
 #[must_use]
 pub fn progress(steps: &[StepStatus], known: usize) -> Progress {
     let top = || steps.iter().filter(|step| !step.path.contains('/'));
-    let over = |step: &&StepStatus| {
-        matches!(step.phase, StepPhase::Succeeded | StepPhase::Handled | StepPhase::Skipped)
-    };
+    let over =
+        |step: &&StepStatus| matches!(step.phase, StepPhase::Succeeded | StepPhase::Handled | StepPhase::Skipped);
     let (done, begun) = (top().filter(over).count(), top().count());
     Progress { steps: format!("{done}/{}", known.max(begun)), nodes: nodes(steps) }
 }

@@ -60,7 +60,10 @@ fn a_step_that_succeeds() {
 fn a_step_that_waits_for_its_command() {
     let story = fold(&History::new().sent("report", "c-1").enter("Wait", "report: wait").events());
     let step = &story.steps[0].status;
-    assert_eq!((step.phase, step.command_id.as_deref(), step.finished_at.as_ref()), (StepPhase::Running, Some("c-1"), None));
+    assert_eq!(
+        (step.phase, step.command_id.as_deref(), step.finished_at.as_ref()),
+        (StepPhase::Running, Some("c-1"), None)
+    );
     assert_eq!(progress(&statuses(&story), 1), Progress { steps: "0/1".into(), nodes: None });
 }
 
@@ -198,7 +201,8 @@ fn where_step_functions_itself_gave_up_the_state_says_which_step() {
 #[test]
 fn what_runs_when_the_run_is_stopped_is_cancelled() {
     for (type_, status) in [("ExecutionAborted", Status::Aborted), ("ExecutionTimedOut", Status::TimedOut)] {
-        let history = History::new().sent("a", "c-1").done("a", one_node("Success", 0)).sent("b", "c-2").ended(type_, None, None);
+        let history =
+            History::new().sent("a", "c-1").done("a", one_node("Success", 0)).sent("b", "c-2").ended(type_, None, None);
         let story = fold(&history.events());
         assert_eq!(phases(&story), [("a", StepPhase::Succeeded), ("b", StepPhase::Cancelled)]);
         assert_eq!((story.end.as_ref().map(|end| end.status), failed_at(&story)), (Some(status), None));

@@ -1,7 +1,7 @@
 //! How often and how dearly to look at a running execution.
 //!
-//! One page of GetExecutionHistory says everything, its end included, for one call; so while there is one page it is all that is called. An execution with
-//! more costs as many calls as it has pages: DescribeExecution then says for one call that it still runs, and the history is read now and then.
+//! One page of `GetExecutionHistory` says everything, its end included, for one call; so while there is one page it is all that is called. An execution with
+//! more costs as many calls as it has pages: `DescribeExecution` then says for one call that it still runs, and the history is read now and then.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use std::time::Duration;
 const SLOWEST: f64 = 8.0;
 /// How much longer each interval is than the one before, while nothing changes.
 const GROWTH: f64 = 1.5;
-/// How many looks by DescribeExecution there are for each page that the history has.
+/// How many looks by `DescribeExecution` there are for each page that the history has.
 const LOOKS_PER_PAGE: usize = 4;
 
 /// What looks at one execution have shown so far.

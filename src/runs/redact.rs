@@ -27,11 +27,17 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     let argument = format!(r#"(?i)((?:^|\s)(?:--?|/)[\w-]*{NAMES}[\s:]+)("[^"]*"?|'[^']*'?|[^\s-]\S*)"#);
     [
         // A block whose end was cut off is masked to the end, one whose beginning was cut off from the beginning.
-        (r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)".to_owned(), MASK.to_owned()),
+        (
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)".to_owned(),
+            MASK.to_owned(),
+        ),
         (r"^[A-Za-z0-9+/=\s]*-----END [A-Z0-9 ]*PRIVATE KEY-----".to_owned(), MASK.to_owned()),
         // RFC 6750: the token's characters are those of b64token.
         (r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]+=*".to_owned(), format!("${{1}}{MASK}")),
-        (r"(?i)\b(authorization\s*[=:]\s*(?:basic|negotiate|ntlm)\s+)[A-Za-z0-9+/]+=*".to_owned(), format!("${{1}}{MASK}")),
+        (
+            r"(?i)\b(authorization\s*[=:]\s*(?:basic|negotiate|ntlm)\s+)[A-Za-z0-9+/]+=*".to_owned(),
+            format!("${{1}}{MASK}"),
+        ),
         // Three base64url parts, the first two of which are JSON objects: a JSON Web Token.
         (r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*".to_owned(), MASK.to_owned()),
         // IAM's unique identifiers: AKIA and ASIA are access keys, of a user and of a session.
@@ -97,7 +103,10 @@ mod tests {
             ("SecretAccessKey : wJalrXUtnFEMI", "SecretAccessKey : [redacted]"),
             ("Authorization: Bearer abc.DEF-123_~+/==", "Authorization: Bearer [redacted]"),
             ("authorization: Basic dXNlcjpwYXNz", "authorization: Basic [redacted]"),
-            ("Server=db;User Id=sa;Password=Hunter2!;Encrypt=true", "Server=db;User Id=sa;Password=[redacted];Encrypt=true"),
+            (
+                "Server=db;User Id=sa;Password=Hunter2!;Encrypt=true",
+                "Server=db;User Id=sa;Password=[redacted];Encrypt=true",
+            ),
             ("DbPassword=\"a b\\\"c\" next", "DbPassword=[redacted] next"),
             ("{\"password\": \"hunter2\", \"user\": \"ada\"}", "{\"password\": [redacted], \"user\": \"ada\"}"),
             ("{\"apiKey\":12345}", "{\"apiKey\":[redacted]}"),
@@ -105,10 +114,7 @@ mod tests {
             ("setup.exe /password hunter2", "setup.exe /password [redacted]"),
             ("https://ada:hunter2@example.com/x", "https://ada:[redacted]@example.com/x"),
             ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln!", "got [redacted]!"),
-            (
-                "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nb",
-                "a\n[redacted]\nb",
-            ),
+            ("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nb", "a\n[redacted]\nb"),
             ("a -----BEGIN PRIVATE KEY-----\nMIIE and the rest was cut", "a [redacted]"),
             ("abc=\n-----END PRIVATE KEY-----\nb", "[redacted]\nb"),
         ] {

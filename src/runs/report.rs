@@ -133,7 +133,10 @@ mod tests {
         assert_eq!(status.attempts, Some(2));
         assert_eq!(status.node_counts, Some(NodeCounts { total: 3, succeeded: 1, failed: 2 }));
         let node = &status.nodes[0];
-        assert_eq!((node.exit_code, node.computer_name.as_deref(), node.output.as_deref()), (Some(-1_073_741_510), None, Some("x")));
+        assert_eq!(
+            (node.exit_code, node.computer_name.as_deref(), node.output.as_deref()),
+            (Some(-1_073_741_510), None, Some("x"))
+        );
         assert_eq!(status.output, None, "a step with nodes shows what they printed");
     }
 

@@ -97,7 +97,11 @@ pub fn prepared(mut status: WorkflowRunStatus, now: Now, start: &Start, executio
     status.document_name.clone_from(&start.document);
     status.execution_arn = Some(execution_arn.to_owned());
     status.progress = Some(Progress { steps: format!("0/{}", start.steps), nodes: None });
-    now.say(&mut status, started(None, "Starting", "the execution is about to be started"), succeeded(None, "Pending", ""));
+    now.say(
+        &mut status,
+        started(None, "Starting", "the execution is about to be started"),
+        succeeded(None, "Pending", ""),
+    );
     status
 }
 
@@ -195,8 +199,13 @@ pub fn already_ran(mut status: WorkflowRunStatus, now: Now, story: &Story, uid: 
         Some(Status::Aborted) => "was cancelled".to_owned(),
         _ => "has ended".to_owned(),
     };
-    let by = uid.map_or_else(|| "something else than Windlass".to_owned(), |uid| format!("an earlier WorkflowRun of this name (UID {uid})"));
-    let message = format!("nothing was started: {by} ran under this name, and {how}; its result is shown. To run again, create a WorkflowRun with another name");
+    let by = uid.map_or_else(
+        || "something else than Windlass".to_owned(),
+        |uid| format!("an earlier WorkflowRun of this name (UID {uid})"),
+    );
+    let message = format!(
+        "nothing was started: {by} ran under this name, and {how}; its result is shown. To run again, create a WorkflowRun with another name"
+    );
     close(&mut status, now, story, message.clone());
     let reason = "AlreadyRan";
     let verdict = conditions::is_true(&status.conditions, SUCCEEDED);

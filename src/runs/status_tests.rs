@@ -42,7 +42,10 @@ fn what_is_about_to_be_started_is_written_down_first() {
     let status = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution");
     assert_eq!(status.execution_arn.as_deref(), Some("arn:execution"));
     assert_eq!((status.workflow_generation, status.workflow_uid.as_deref()), (Some(3), Some("wf-1")));
-    assert_eq!((status.phase, status.document_name.as_deref(), status.account.as_deref()), (Phase::Pending, Some("d"), Some("prod")));
+    assert_eq!(
+        (status.phase, status.document_name.as_deref(), status.account.as_deref()),
+        (Phase::Pending, Some("d"), Some("prod"))
+    );
     assert_eq!(status.progress.as_ref().unwrap().steps, "0/2");
     assert_eq!(verdicts(&status), pair(("Unknown", "Starting"), ("Unknown", "Pending")));
 }
@@ -52,8 +55,14 @@ fn a_start_that_did_not_come_about_leaves_nothing_of_itself() {
     let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution");
     let wait = Wait { reason: "WorkflowDeleted", message: "w".into(), pin: None, until: None };
     let status = waiting(prepared.clone(), now(), &wait);
-    assert_eq!((status.execution_arn.as_ref(), status.document_name.as_ref(), status.workflow_generation), (None, None, Some(3)));
-    assert_eq!((status.phase, verdicts(&status)), (Phase::Pending, pair(("False", "WorkflowDeleted"), ("Unknown", "Pending"))));
+    assert_eq!(
+        (status.execution_arn.as_ref(), status.document_name.as_ref(), status.workflow_generation),
+        (None, None, Some(3))
+    );
+    assert_eq!(
+        (status.phase, verdicts(&status)),
+        (Phase::Pending, pair(("False", "WorkflowDeleted"), ("Unknown", "Pending")))
+    );
     let refusal = Refusal { phase: Phase::Failed, reason: "Expired", message: "m".into(), failure: None };
     let status = refused(prepared, now(), &refusal);
     assert_eq!((status.execution_arn.as_ref(), status.finished_at.is_some()), (None, true));
@@ -68,9 +77,15 @@ fn a_running_run_says_where_it_is_of_how_many_steps() {
     assert_eq!(status.progress.as_ref().unwrap().steps, "0/2");
     assert_eq!(verdicts(&status), pair(("True", "Started"), ("Unknown", "Running")));
     assert_eq!(progressed(status.clone(), now(), &story), status, "nothing new, nothing written");
-    let retried = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.ExitCode" })).enter("Wait", "drain: again");
+    let retried = History::new()
+        .sent("drain", "c-1")
+        .failed("drain", json!({ "error": "Windlass.ExitCode" }))
+        .enter("Wait", "drain: again");
     let status = progressed(status, now(), &fold(&retried.events()));
-    assert_eq!(status.message.as_deref(), Some("at step drain, which failed with Windlass.ExitCode and is tried again"));
+    assert_eq!(
+        status.message.as_deref(),
+        Some("at step drain, which failed with Windlass.ExitCode and is tried again")
+    );
     let cancelling = progressed(cancelling(status, now(), Why::Requested), now(), &story);
     assert_eq!(cancelling.phase, Phase::Cancelling);
     assert!(cancelling.message.unwrap().contains("spec.desiredState"));
@@ -84,7 +99,12 @@ fn every_end_has_its_phase_conditions_and_words() {
         (failed().fatal("drain", "Windlass.NoTargets", ""), Phase::Failed, "step drain: no managed node", true),
         (History::new().sent("a", "c").ended("ExecutionTimedOut", None, None), Phase::TimedOut, "spec.timeout", true),
         (History::new().ended("ExecutionAborted", Some(CANCELLED), None), Phase::Cancelled, "cancelled", false),
-        (History::new().ended("ExecutionAborted", Some("Me"), Some("why")), Phase::Cancelled, "stopped from outside of Windlass, with: Me: why", false),
+        (
+            History::new().ended("ExecutionAborted", Some("Me"), Some("why")),
+            Phase::Cancelled,
+            "stopped from outside of Windlass, with: Me: why",
+            false,
+        ),
         (History::new().ended("ExecutionAborted", None, None), Phase::Cancelled, "without a reason given", false),
     ] {
         let story = fold(&history.events());
@@ -95,7 +115,11 @@ fn every_end_has_its_phase_conditions_and_words() {
         assert_eq!(verdicts(&status), pair(("True", "Started"), (well, &format!("{phase:?}"))));
         assert_eq!(status.finished_at, Some(seconds(story.end.unwrap().at)));
     }
-    assert_eq!(finished(started_run(), now(), &fold(&History::new().events()), 0), None, "what has not ended is not finished");
+    assert_eq!(
+        finished(started_run(), now(), &fold(&History::new().events()), 0),
+        None,
+        "what has not ended is not finished"
+    );
 }
 
 #[test]
@@ -111,15 +135,26 @@ fn a_run_that_was_being_cancelled_ends_as_its_execution_did() {
 fn commands_that_could_not_be_cancelled_are_spoken_of() {
     let story = fold(&History::new().ended("ExecutionAborted", Some(CANCELLED), None).events());
     let status = finished(started_run(), now(), &story, 2).unwrap();
-    assert_eq!(status.message.as_deref(), Some("cancelled; 2 of its commands could not be cancelled and may still run on nodes"));
+    assert_eq!(
+        status.message.as_deref(),
+        Some("cancelled; 2 of its commands could not be cancelled and may still run on nodes")
+    );
     assert!(sweeping(started_run(), now(), &story, 1).message.unwrap().contains("one command"));
 }
 
 #[test]
 fn an_earlier_runs_result_is_shown() {
-    let failed = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" })).fatal("drain", "Windlass.NoTargets", "");
+    let failed = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" })).fatal(
+        "drain",
+        "Windlass.NoTargets",
+        "",
+    );
     for (history, well, says) in [
-        (History::new().sent("a", "c").done("a", json!({})).succeeded(), "True", "(UID u-0) ran under this name, and succeeded"),
+        (
+            History::new().sent("a", "c").done("a", json!({})).succeeded(),
+            "True",
+            "(UID u-0) ran under this name, and succeeded",
+        ),
         (failed, "False", "and failed: step drain: no managed node"),
         (History::new().ended("ExecutionAborted", None, None), "False", "and was cancelled"),
         (History::new().ended("ExecutionTimedOut", None, None), "False", "and timed out"),

@@ -23,7 +23,9 @@ pub async fn fetch(session: &Session, story: &mut Story) {
                 node.error_output = (!text.is_empty()).then(|| cut(&text, LIMIT));
                 node.exit_code = node.exit_code.or(invocation.exit_code);
             }
-            Err(error) => warn!(%command, node = %node.id, %error, "the error output of a failed node could not be read"),
+            Err(error) => {
+                warn!(%command, node = %node.id, %error, "the error output of a failed node could not be read");
+            }
         }
     }
 }
