@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod aws;
+pub mod cli;
 pub mod compile;

@@ -27,7 +27,6 @@ pub enum ParameterType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("!(has(self.required) && self.required && has(self.default))", "a required parameter takes no default: leave out one of the two"),
     validation = ("self.type == 'String' || !(has(self.pattern) || has(self.minLength) || has(self.maxLength))", "pattern, minLength and maxLength are for type String"),
     validation = ("self.type == 'Integer' || !(has(self.minimum) || has(self.maximum))", "minimum and maximum are for type Integer"),
     validation = ("!(has(self.minimum) && has(self.maximum)) || self.minimum <= self.maximum", "minimum must not be above maximum"),
@@ -46,7 +45,7 @@ pub struct Parameter {
     /// Whether a run must give it. One that is not required and has no default is `null` in expressions when it is left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// Value when a run gives none.
+    /// Value when a run gives none. Not beside `required: true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::any_json")]
     pub default: Option<Value>,

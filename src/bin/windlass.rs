@@ -1,5 +1,32 @@
-fn main() {
-    for crd in windlass::api::crds() {
-        println!("{}", serde_json::to_string(&crd).unwrap());
+//! The `windlass` program: the controller, and the verbs that need neither a cluster nor an account.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use windlass::cli::crds::Crds;
+
+/// Windows automation workflows as Kubernetes resources, run by AWS Step Functions and Systems Manager.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Crds(Crds),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Crds(verb) => verb.run(),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            eprintln!("windlass: {failure}");
+            ExitCode::from(2)
+        }
     }
 }
