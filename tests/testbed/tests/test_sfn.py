@@ -53,12 +53,12 @@ def test_an_update_is_checked_like_a_create(bench: Bench):
         bench.sfn.update_state_machine(stateMachineArn=machine_arn("flow"), definition=json.dumps(machine({"A": {"Type": "Pass"}})))
 
 
-@pytest.mark.parametrize("name", ["with space", "a" * 81, "star*"])
+@pytest.mark.parametrize("name", ["with space", "star*", "slash/", "colon:"])
 def test_names_follow_awss_rules(bench: Bench, name: str):
-    with refused("InvalidName") if len(name) <= 80 else pytest.raises(Exception):
+    with refused("InvalidName"):
         bench.machine(name, machine({"A": PASS}), bench.role("exec"))
     arn = bench.machine("flow", machine({"A": PASS}))["stateMachineArn"]
-    with refused("InvalidName") if len(name) <= 80 else pytest.raises(Exception):
+    with refused("InvalidName"):
         bench.start(arn, name)
 
 
