@@ -3,4 +3,5 @@
 pub mod api;
 pub mod aws;
 pub mod cli;
+pub mod clock;
 pub mod compile;

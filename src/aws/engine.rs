@@ -1,7 +1,7 @@
 //! The engine: one way for every kind of owned object.
 //!
 //! [`sync`] brings what is in AWS to what a Blueprint declares: observe, plan, apply, object by object in dependency order, since an object may need
-//! another's answer. [`delete`] takes away what was owned, in the reverse order.
+//! another's answer. [`preview`] reads and plans and writes nothing. [`delete`] takes away what was owned.
 //!
 //! Making something from nothing costs one call per object and no reads: an object that was never recorded is created at once, and only when its name turns out to be
 //! taken is it looked at. Every step can be repeated: creates are idempotent by name, and what a lost answer left behind is taken over by its tags.
@@ -9,26 +9,28 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::api::owned::OwnedObject;
 use crate::compile::Blueprint;
-use crate::compile::blueprint::{Answer, Body, Object, StateMachine};
+use crate::compile::blueprint::{Answer, Body, Object, Role, StateMachine};
 
+use super::digest::Parts;
 use super::document::{self, DocumentResource};
 use super::error::{AwsError, Class};
-use super::plan::{Action, First, first};
-use super::resource::{Attributes, Resource, Tags, is_owned, recorded};
+use super::plan::{First, UNDECLARED, change, first, foreign, orphans};
+use super::resource::{Attributes, Found, Novelty, Resource, recorded};
 use super::role::{self, RoleResource};
 use super::session::Session;
-use super::state_machine::{self, StateMachineResource};
+use super::state_machine::StateMachineResource;
+use super::teardown::{Outcome, take_away};
 
-pub use super::plan::{Change, Depth};
+pub use super::plan::{Action, Change, Depth, Observed, plan};
+pub use super::teardown::{DeleteError, Deleted, Left, delete};
 
-const ROLE: &str = "AWS::IAM::Role";
-const DOCUMENT: &str = "AWS::SSM::Document";
-const STATE_MACHINE: &str = "AWS::StepFunctions::StateMachine";
+pub(super) const ROLE: &str = "AWS::IAM::Role";
+pub(super) const DOCUMENT: &str = "AWS::SSM::Document";
+pub(super) const STATE_MACHINE: &str = "AWS::StepFunctions::StateMachine";
 
 /// What is to be brought into sync.
 #[derive(Clone, Copy)]
@@ -39,7 +41,7 @@ pub struct Request<'a> {
     pub owned: &'a [OwnedObject],
     /// How deep to look.
     pub depth: Depth,
-    /// Whether rights of older versions go: no execution needs them any more.
+    /// Whether rights of older versions may go: no execution of an older version runs. They stay all the same when this sync publishes a new version.
     pub prune_policies: bool,
 }
 
@@ -73,7 +75,7 @@ pub struct SyncError {
     pub cause: Cause,
 }
 
-/// Why a sync or a deletion stopped.
+/// Why a sync stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// A call failed.
@@ -81,13 +83,13 @@ pub enum Cause {
     Aws(#[from] AwsError),
     /// The name belongs to something else.
     #[error(
-        "{arn} exists already and does not carry this object's windlass.dev tags, so it is left alone: rename or delete it, or give this object another name{found}"
+        "{arn} exists already and its tags do not prove that it is this object's ({why}), so it is left alone: rename or delete it, give this object another name, or, if it is this object's own, put the tags back"
     )]
     Foreign {
         /// What has the name.
         arn: String,
-        /// Whose tags it carries, in words.
-        found: String,
+        /// How one can tell that it is another's.
+        why: String,
     },
     /// Names could not be recorded.
     #[error("what is owned could not be recorded: {0}")]
@@ -115,14 +117,7 @@ impl SyncError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match &self.cause {
-            Cause::Aws(error) => match error.class {
-                Class::Transient => "AwsUnavailable",
-                Class::Throttled => "Throttled",
-                Class::Denied => "AccessDenied",
-                Class::Invalid => "RefusedByAws",
-                Class::Conflict => "NameTaken",
-                Class::Gone => "Gone",
-            },
+            Cause::Aws(error) => error.reason(),
             Cause::Foreign { .. } => "NameTaken",
             Cause::Ledger(_) => "StatusNotWritten",
             Cause::Unanswered(_) => "Defect",
@@ -135,138 +130,276 @@ impl SyncError {
 /// # Errors
 /// [`SyncError`] with what is owned as far as it got.
 pub async fn sync<L: Ledger>(session: &Session, request: Request<'_>, ledger: &mut L) -> Result<Synced, SyncError> {
-    let mut owned = request.owned.to_vec();
-    let mut changes = Vec::new();
-    match run(session, request, ledger, &mut owned, &mut changes).await {
+    let blueprint = request.blueprint;
+    let mut work = Work { session, request, owned: request.owned.to_vec(), changes: Vec::new() };
+    match work.run(ledger).await {
         Ok(()) => {
-            let stale_policies = stale_policies(request.blueprint, &owned);
-            Ok(Synced { owned, changes, stale_policies })
+            let roles = blueprint.objects.iter().filter_map(as_role);
+            let stale_policies = roles.into_iter().any(|role| !work.stale(role).is_empty());
+            Ok(Synced { owned: work.owned, changes: work.changes, stale_policies })
         }
-        Err(cause) => Err(SyncError { owned, cause }),
+        Err(cause) => Err(SyncError { owned: work.owned, cause }),
     }
 }
 
-async fn run<L: Ledger>(
-    session: &Session,
-    request: Request<'_>,
-    ledger: &mut L,
-    owned: &mut Vec<OwnedObject>,
-    changes: &mut Vec<Change>,
-) -> Result<(), Cause> {
-    let blueprint = request.blueprint;
-    let unknown =
-        blueprint.objects.iter().filter(|object| recorded(owned, object.type_name(), object.name()).is_none());
-    let unknown: Vec<OwnedObject> = unknown.map(begun).collect();
-    if !unknown.is_empty() {
-        owned.extend(unknown);
-        ledger.write(owned).await.map_err(Cause::Ledger)?;
-    }
-    let stale = stale_policies(blueprint, owned);
+/// What a sync at full depth would change. Only reads.
+///
+/// # Errors
+/// [`Cause`] when AWS does not tell.
+pub async fn preview(session: &Session, blueprint: &Blueprint, owned: &[OwnedObject]) -> Result<Vec<Change>, Cause> {
+    let request = Request { blueprint, owned, depth: Depth::Full, prune_policies: false };
+    let work = Work { session, request, owned: owned.to_vec(), changes: Vec::new() };
+    let mut observed = Vec::new();
     for object in &blueprint.objects {
-        let tags = &object.tags;
-        let known = recorded(owned, object.type_name(), object.name()).cloned();
-        let prunable = request.prune_policies && stale && matches!(object.body, Body::Role(_));
-        let (digest, done) = match &object.body {
-            Body::Role(role) => {
-                let digest = digest(object, None);
-                let resource = RoleResource { role, tags, prune: request.prune_policies };
-                let step = Step {
-                    object,
-                    known: known.as_ref(),
-                    first: first(known.as_ref(), &digest, request.depth, prunable),
-                };
-                (digest, step.take(session, &resource).await?)
-            }
+        let seen = match &object.body {
+            Body::Role(role) => work.watch(object, &RoleResource { role, tags: &object.tags }).await?,
             Body::Document(document) => {
-                let digest = digest(object, None);
-                let resource = DocumentResource { document, tags };
-                let step =
-                    Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
-                (digest, step.take(session, &resource).await?)
+                let written = work.attributes_of(object);
+                work.watch(object, &DocumentResource { document, tags: &object.tags, written }).await?
             }
             Body::StateMachine(machine) => {
-                let definition = fill(machine, owned)?;
-                let digest = digest(object, Some(&definition));
-                let published = known.as_ref().map(|known| &known.attributes);
-                let resource = StateMachineResource { machine, definition: &definition, tags, published };
-                let step =
-                    Step { object, known: known.as_ref(), first: first(known.as_ref(), &digest, request.depth, false) };
-                (digest, step.take(session, &resource).await?)
+                let definition = fill_known(machine, &work.owned);
+                let published = work.attributes_of(object);
+                let tags = &object.tags;
+                work.watch(object, &StateMachineResource { machine, definition: &definition, tags, published }).await?
             }
         };
-        if let Some((attributes, change)) = done {
-            let entry = owned.iter_mut().find(|entry| entry.type_ == object.type_name() && entry.name == object.name());
-            if let Some(entry) = entry {
-                entry.arn = Some(object.arn().to_owned());
-                entry.digest = Some(digest);
-                entry.attributes = attributes;
+        observed.push(seen);
+    }
+    Ok(plan(blueprint, &observed, owned))
+}
+
+fn as_role(object: &Object) -> Option<&Role> {
+    match &object.body {
+        Body::Role(role) => Some(role),
+        _ => None,
+    }
+}
+
+/// One sync under way.
+struct Work<'a> {
+    session: &'a Session,
+    request: Request<'a>,
+    owned: Vec<OwnedObject>,
+    changes: Vec<Change>,
+}
+
+/// Why an object is looked at.
+enum Look {
+    /// It is recorded as ours.
+    Recorded,
+    /// Its name is taken.
+    Taken,
+    /// A create answered this, and made it now or at an earlier try.
+    Made(Attributes),
+    /// A create answered this, and made nothing.
+    Older(Attributes),
+}
+
+/// What became of one object.
+struct Done {
+    attributes: Attributes,
+    change: Option<Change>,
+}
+
+impl Work<'_> {
+    async fn run<L: Ledger>(&mut self, ledger: &mut L) -> Result<(), Cause> {
+        let blueprint = self.request.blueprint;
+        let unknown = |object: &&Object| recorded(&self.owned, object.type_name(), object.name()).is_none();
+        let begun: Vec<OwnedObject> = blueprint.objects.iter().filter(unknown).map(begun).collect();
+        if !begun.is_empty() {
+            self.owned.extend(begun);
+            ledger.write(&self.owned).await.map_err(Cause::Ledger)?;
+        }
+        for object in &blueprint.objects {
+            self.bring(object).await?;
+        }
+        self.drop_orphans().await?;
+        self.prune().await
+    }
+
+    async fn bring(&mut self, object: &Object) -> Result<(), Cause> {
+        let tags = &object.tags;
+        let (digest, done) = match &object.body {
+            Body::Role(role) => self.take(object, &RoleResource { role, tags }).await?,
+            Body::Document(document) => {
+                let written = self.attributes_of(object);
+                self.take(object, &DocumentResource { document, tags, written }).await?
             }
-            changes.extend(change);
-        }
-    }
-    drop_orphans(session, blueprint, owned, changes).await
-}
-
-/// One object's way through observe, plan and apply.
-struct Step<'a> {
-    object: &'a Object,
-    known: Option<&'a OwnedObject>,
-    first: First,
-}
-
-impl Step<'_> {
-    /// What the object answered and what was changed; none when it was not even looked at.
-    async fn take<R: Resource>(
-        &self,
-        session: &Session,
-        resource: &R,
-    ) -> Result<Option<(Attributes, Option<Change>)>, Cause> {
-        match self.first {
-            First::Keep => Ok(None),
-            First::Create => match resource.create(session).await {
-                Ok(attributes) => Ok(Some((attributes, Some(self.change(Action::Create, Vec::new()))))),
-                Err(error) if error.class == Class::Conflict => self.look(session, resource, true).await.map(Some),
-                Err(error) => Err(error.into()),
-            },
-            First::Look => self.look(session, resource, false).await.map(Some),
-        }
-    }
-
-    async fn look<R: Resource>(
-        &self,
-        session: &Session,
-        resource: &R,
-        prove: bool,
-    ) -> Result<(Attributes, Option<Change>), Cause> {
-        let Some(seen) = resource.look(session, prove).await? else {
-            let attributes = resource.create(session).await?;
-            return Ok((attributes, Some(self.change(Action::Create, vec!["it was gone".to_owned()]))));
+            Body::StateMachine(machine) => {
+                let definition = fill(machine, &self.owned)?;
+                let published = self.attributes_of(object);
+                self.take(object, &StateMachineResource { machine, definition: &definition, tags, published }).await?
+            }
         };
-        if seen.tags.as_ref().is_some_and(|tags| !is_owned(&self.object.tags, tags)) || seen.arn != self.object.arn() {
-            // An object that was recorded as made by us and lost a tag by hand is ours still; one whose name was only about to be used is not.
-            let made_by_us = self.known.is_some_and(|known| known.digest.is_some()) && seen.arn == self.object.arn();
-            let others = seen.tags.as_ref().and_then(|tags| tags.get("windlass.dev/cluster"));
-            if !made_by_us
-                || others.is_some_and(|cluster| Some(cluster) != self.object.tags.get("windlass.dev/cluster"))
-            {
-                let found = others.map_or_else(String::new, |cluster| {
-                    format!(" (its tags say that it belongs to cluster {cluster})")
-                });
-                return Err(Cause::Foreign { arn: seen.arn, found });
-            }
+        let Some(done) = done else { return Ok(()) };
+        if let Some(entry) = self.entry(object) {
+            entry.arn = Some(object.arn().to_owned());
+            entry.digest = Some(digest);
+            entry.attributes = done.attributes;
         }
-        let reasons: Vec<String> = seen.differences.iter().map(ToString::to_string).collect();
-        let action = if prove { Some(Action::TakeOver) } else { (!reasons.is_empty()).then_some(Action::Update) };
-        let attributes = if reasons.is_empty() { seen.attributes } else { resource.mend(session, seen).await? };
-        Ok((attributes, action.map(|action| self.change(action, reasons))))
+        if let Some(change) = done.change {
+            info!(%change, "applied");
+            self.changes.push(change);
+        }
+        Ok(())
     }
 
-    fn change(&self, action: Action, reasons: Vec<String>) -> Change {
-        let change =
-            Change { type_: self.object.type_name().to_owned(), name: self.object.name().to_owned(), action, reasons };
-        info!(%change, "applied");
-        change
+    /// One object's way through observe, plan and apply; no outcome when it was not even looked at.
+    async fn take<R: Resource>(&self, object: &Object, resource: &R) -> Result<(String, Option<Done>), Cause> {
+        let known = recorded(&self.owned, object.type_name(), object.name());
+        let parts = resource.parts();
+        let done = match first(known, &parts, self.request.depth) {
+            First::Keep => None,
+            First::Create => Some(self.create(object, resource).await?),
+            First::Look => Some(self.look(object, resource, Look::Recorded).await?),
+            First::Write(applied) => {
+                let differences = resource.since(&applied);
+                let reasons: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                let attributes = known.map(|known| known.attributes.clone()).unwrap_or_default();
+                match resource.update(self.session, differences, attributes).await {
+                    Ok(attributes) => {
+                        let change = (!reasons.is_empty()).then(|| Change::new(object, Action::Update, reasons));
+                        Some(Done { attributes, change })
+                    }
+                    // Somebody deleted it, or there is another of that name by now.
+                    Err(error) if error.class == Class::Gone => Some(self.look(object, resource, Look::Taken).await?),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        Ok((parts.to_string(), done))
     }
+
+    async fn create<R: Resource>(&self, object: &Object, resource: &R) -> Result<Done, Cause> {
+        let created = match resource.create(self.session).await {
+            Ok(created) => created,
+            Err(error) if error.class == Class::Conflict => return self.look(object, resource, Look::Taken).await,
+            Err(error) => return Err(error.into()),
+        };
+        match created.novelty {
+            Novelty::Likely if self.may_be_there(object) => {
+                self.look(object, resource, Look::Made(created.attributes)).await
+            }
+            Novelty::Old => self.look(object, resource, Look::Older(created.attributes)).await,
+            Novelty::New | Novelty::Likely => {
+                let change = Some(Change::new(object, Action::Create, Vec::new()));
+                Ok(Done { attributes: created.attributes, change })
+            }
+        }
+    }
+
+    /// Whether an object may have been made before this sync: it was about to be, or others of its owner turned out to be there.
+    fn may_be_there(&self, object: &Object) -> bool {
+        recorded(self.request.owned, object.type_name(), object.name()).is_some()
+            || self.changes.iter().any(|change| change.action == Action::TakeOver)
+    }
+
+    /// Looks at an object and makes it as it is declared.
+    async fn look<R: Resource>(&self, object: &Object, resource: &R, why: Look) -> Result<Done, Cause> {
+        let prove = !matches!(why, Look::Recorded);
+        let Some(mut found) = resource.observe(self.session, prove).await? else {
+            let created = resource.create(self.session).await?;
+            let change = change(object, self.is_made(object), &Observed::Absent);
+            return Ok(Done { attributes: created.attributes, change });
+        };
+        if let Some(why) = foreign(object, &found.arn, found.tags.as_ref()) {
+            return Err(Cause::Foreign { arn: found.arn, why });
+        }
+        let made = matches!(why, Look::Made(_));
+        if let Look::Made(answered) | Look::Older(answered) = why {
+            found.attributes.extend(answered);
+        }
+        let differences = resource.compare(&found, self.parts_of(object).as_ref());
+        let attributes = found.attributes.clone();
+        let change = if made && differences.is_empty() {
+            Some(Change::new(object, Action::Create, Vec::new()))
+        } else {
+            change(object, !prove, &seen(found, &differences))
+        };
+        let attributes = if differences.is_empty() {
+            attributes
+        } else {
+            resource.update(self.session, differences, attributes).await?
+        };
+        Ok(Done { attributes, change })
+    }
+
+    /// Looks at an object and writes nothing.
+    async fn watch<R: Resource>(&self, object: &Object, resource: &R) -> Result<Observed, AwsError> {
+        let Some(found) = resource.observe(self.session, !self.is_made(object)).await? else {
+            return Ok(Observed::Absent);
+        };
+        let differences = resource.compare(&found, self.parts_of(object).as_ref());
+        Ok(seen(found, &differences))
+    }
+
+    async fn drop_orphans(&mut self) -> Result<(), Cause> {
+        let blueprint = self.request.blueprint;
+        let Some(owner) = blueprint.objects.first().map(|object| &object.tags) else {
+            return Ok(());
+        };
+        let found: Vec<OwnedObject> = orphans(blueprint, &self.owned).into_iter().cloned().collect();
+        for orphan in found {
+            let outcome = take_away(self.session, owner, &orphan).await?;
+            self.owned.retain(|entry| *entry != orphan);
+            if let Outcome::Deleted = outcome {
+                self.changes.push(Change::deletion(&orphan, Some(UNDECLARED)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rights of older versions away, last of all: nothing needs them any more once the newest version has stood through a whole sync.
+    async fn prune(&mut self) -> Result<(), Cause> {
+        if !self.request.prune_policies || self.changes.iter().any(|change| change.type_ == STATE_MACHINE) {
+            return Ok(());
+        }
+        for object in &self.request.blueprint.objects {
+            let Some(role) = as_role(object) else { continue };
+            for policy in self.stale(role) {
+                let Some(entry) = self.entry(object) else { continue };
+                let attributes = entry.attributes.clone();
+                let attributes = role::prune(self.session, role, &attributes, &policy).await?;
+                if let Some(entry) = self.entry(object) {
+                    entry.attributes = attributes;
+                }
+                let reason = format!("policy {policy} of an older version removed");
+                self.changes.push(Change::new(object, Action::Update, vec![reason]));
+            }
+        }
+        Ok(())
+    }
+
+    fn stale(&self, role: &Role) -> Vec<String> {
+        let known = recorded(&self.owned, ROLE, &role.name);
+        let stale = known.map(|entry| role::stale(role, &entry.attributes)).unwrap_or_default();
+        stale.into_iter().map(str::to_owned).collect()
+    }
+
+    fn entry(&mut self, object: &Object) -> Option<&mut OwnedObject> {
+        self.owned.iter_mut().find(|entry| entry.type_ == object.type_name() && entry.name == object.name())
+    }
+
+    fn is_made(&self, object: &Object) -> bool {
+        recorded(&self.owned, object.type_name(), object.name()).is_some_and(|known| known.digest.is_some())
+    }
+
+    fn parts_of(&self, object: &Object) -> Option<Parts> {
+        let known = recorded(&self.owned, object.type_name(), object.name())?;
+        Parts::parse(known.digest.as_deref()?)
+    }
+
+    /// What AWS answered when the object was written last; none when it is not known to have been.
+    fn attributes_of(&self, object: &Object) -> Option<&Attributes> {
+        let known = recorded(&self.owned, object.type_name(), object.name())?;
+        known.digest.is_some().then_some(&known.attributes)
+    }
+}
+
+fn seen<S, D: ToString>(found: Found<S>, differences: &[D]) -> Observed {
+    let differences = differences.iter().map(ToString::to_string).collect();
+    Observed::Present { arn: found.arn, tags: found.tags, differences }
 }
 
 fn begun(object: &Object) -> OwnedObject {
@@ -279,98 +412,32 @@ fn begun(object: &Object) -> OwnedObject {
     }
 }
 
-/// Deletes what was owned and is not declared any more.
-async fn drop_orphans(
-    session: &Session,
-    blueprint: &Blueprint,
-    owned: &mut Vec<OwnedObject>,
-    changes: &mut Vec<Change>,
-) -> Result<(), Cause> {
-    let declared = |entry: &OwnedObject| {
-        blueprint.objects.iter().any(|object| object.type_name() == entry.type_ && object.name() == entry.name)
-    };
-    let orphans: Vec<OwnedObject> = owned.iter().rev().filter(|entry| !declared(entry)).cloned().collect();
-    let Some(owner) = blueprint.objects.first().map(|object| &object.tags) else {
-        return Ok(());
-    };
-    for orphan in orphans {
-        take_away(session, owner, &orphan).await?;
-        owned.retain(|entry| *entry != orphan);
-        let (type_, name) = (orphan.type_, orphan.name);
-        changes.push(Change { type_, name, action: Action::Delete, reasons: vec!["not declared any more".to_owned()] });
-    }
-    Ok(())
-}
-
-/// Takes away everything that is recorded as owned, in the reverse order of its making. What is gone already is fine; what turns out to be another's is left alone.
-///
-/// # Errors
-/// [`Cause`] of the first object that could not be taken away. The call can be repeated.
-pub async fn delete(session: &Session, owner: &BTreeMap<String, String>, owned: &[OwnedObject]) -> Result<(), Cause> {
-    for object in owned.iter().rev() {
-        take_away(session, owner, object).await?;
-    }
-    Ok(())
-}
-
-async fn take_away(session: &Session, owner: &Tags, object: &OwnedObject) -> Result<(), Cause> {
-    let name = object.name.as_str();
-    let arn = object.arn.as_deref().unwrap_or(name);
-    let proof = match object.type_.as_str() {
-        ROLE => role::proof(session, name).await?,
-        DOCUMENT => document::proof(session, name).await?,
-        STATE_MACHINE => state_machine::proof(session, arn).await?,
-        other => return Err(Cause::Unanswered(other.to_owned())),
-    };
-    let Some(tags) = proof else {
-        return Ok(());
-    };
-    if !is_owned(owner, &tags) {
-        warn!(%arn, "left alone: it does not carry this object's tags");
-        return Ok(());
-    }
-    match object.type_.as_str() {
-        ROLE => role::delete(session, name).await?,
-        DOCUMENT => document::delete(session, name).await?,
-        _ => state_machine::delete(session, arn).await?,
-    }
-    info!(%arn, "deleted");
-    Ok(())
-}
-
-/// Whether the role has inline policies that the Blueprint does not name.
-fn stale_policies(blueprint: &Blueprint, owned: &[OwnedObject]) -> bool {
-    blueprint.objects.iter().any(|object| {
-        let Body::Role(declared) = &object.body else { return false };
-        let listed = recorded(owned, ROLE, &declared.name).and_then(|entry| entry.attributes.get(role::POLICIES));
-        listed.is_some_and(|list| role::split(list).any(|name| !declared.policies.contains_key(name)))
-    })
-}
-
 /// The definition with AWS's answers in their places.
 fn fill(machine: &StateMachine, owned: &[OwnedObject]) -> Result<Value, Cause> {
     let mut definition = machine.definition.clone();
     for fill in &machine.fills {
-        let (name, attribute) = match &fill.answer {
-            Answer::DocumentVersion(name) => (name, document::VERSION),
-            Answer::DocumentHash(name) => (name, document::HASH),
-        };
-        let answer = recorded(owned, DOCUMENT, name).and_then(|entry| entry.attributes.get(attribute));
-        let answer = answer.ok_or_else(|| Cause::Unanswered(format!("the {attribute} of document {name}")))?;
+        let answer = answer(&fill.answer, owned).ok_or_else(|| Cause::Unanswered(format!("{:?}", fill.answer)))?;
         let place = definition.pointer_mut(&fill.pointer).ok_or_else(|| Cause::Unanswered(fill.pointer.clone()))?;
-        *place = Value::String(answer.clone());
+        *place = Value::String(answer.to_owned());
     }
     Ok(definition)
 }
 
-/// A digest of what an object should be, its filled definition included.
-fn digest(object: &Object, definition: Option<&Value>) -> String {
-    let mut hash = Sha256::new();
-    // Blueprints are built in a fixed order, so their text is canonical.
-    hash.update(serde_json::to_vec(object).unwrap_or_default());
-    if let Some(definition) = definition {
-        hash.update(definition.to_string().as_bytes());
+/// The same with the answers that are known.
+fn fill_known(machine: &StateMachine, owned: &[OwnedObject]) -> Value {
+    let mut definition = machine.definition.clone();
+    for fill in &machine.fills {
+        if let (Some(place), Some(answer)) = (definition.pointer_mut(&fill.pointer), answer(&fill.answer, owned)) {
+            *place = Value::String(answer.to_owned());
+        }
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    definition
+}
+
+fn answer<'a>(answer: &Answer, owned: &'a [OwnedObject]) -> Option<&'a str> {
+    let (name, attribute) = match answer {
+        Answer::DocumentVersion(name) => (name, document::VERSION),
+        Answer::DocumentHash(name) => (name, document::HASH),
+    };
+    recorded(owned, DOCUMENT, name)?.attributes.get(attribute).map(String::as_str)
 }

@@ -2,7 +2,9 @@
 //!
 //! Nothing here knows Kubernetes. Every call goes through [`Session::call`](session::Session), which keeps the account's quotas, counts, and sorts errors by who must act.
 
+mod assume;
 pub mod commands;
+mod digest;
 mod document;
 pub mod engine;
 pub mod error;
@@ -14,6 +16,7 @@ mod role;
 pub mod session;
 pub mod settings;
 mod state_machine;
+mod teardown;
 
 pub use error::{AwsError, Class, Denied};
 pub use session::{CallObserver, Identity, Session, Sessions};

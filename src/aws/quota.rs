@@ -1,22 +1,25 @@
-//! AWS's API quotas, kept: one token bucket per account and operation, and a pause for an operation that was throttled all the same.
+//! AWS's API quotas, kept: one token bucket per operation of an account and Region, and a pause for an operation that was throttled all the same.
 //!
-//! Figures: Step Functions service quotas (docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html), IAM and Systems Manager do not publish theirs, so
-//! those are cautious settings. All can be set on the AwsAccount.
+//! A call books the next free token and waits for it, first come, first served. When the wait would be long the call is refused instead: its
+//! caller can do something else, and an account whose bucket is empty holds up no other.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use crate::clock::Clock;
 
-use super::settings::{AccountSettings, Bucket};
+use super::settings::Bucket;
 
 /// Regions with the larger quotas of Step Functions.
 const LARGE: &[&str] = &["us-east-1", "us-west-2", "eu-west-1"];
 
-/// Operation, bucket and refill in the large Regions, bucket and refill elsewhere.
-const STATES: &[(&str, (u32, u32), (u32, u32))] = &[
+/// Size of a bucket and its refill per second.
+type Figures = (u32, u32);
+
+/// Operation, then bucket and refill per second in the large Regions, then elsewhere: the quotas of Step Functions
+/// (docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html, 2026-11).
+const STATES: &[(&str, Figures, Figures)] = &[
     ("StartExecution", (1300, 300), (800, 150)),
     ("DescribeExecution", (300, 15), (250, 10)),
     ("ListExecutions", (200, 5), (100, 2)),
@@ -30,106 +33,119 @@ const STATES: &[(&str, (u32, u32), (u32, u32))] = &[
     ("TagResource", (200, 1), (200, 1)),
 ];
 
-/// For operations whose quota AWS does not publish.
-const UNPUBLISHED: (u32, u32) = (20, 10);
+/// For operations whose quota AWS does not publish: those of IAM, Systems Manager and STS.
+const UNPUBLISHED: Figures = (20, 10);
 
 /// The first and the longest pause after a throttled call.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// The longest that a call waits for a pause to end; beyond that the caller is better off doing something else.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-type Key = (&'static str, &'static str);
-
-struct Pause {
-    until: Instant,
-    length: Duration,
-}
+/// The longest that a call waits for its token.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The quotas of one account and Region.
 pub(super) struct Quotas {
-    region: String,
-    settings: std::collections::BTreeMap<String, Bucket>,
-    buckets: Mutex<HashMap<Key, Arc<DefaultDirectRateLimiter>>>,
-    pauses: Mutex<HashMap<Key, Pause>>,
+    large: bool,
+    set: BTreeMap<String, Bucket>,
+    clock: Clock,
+    gates: Mutex<HashMap<(&'static str, &'static str), Gate>>,
 }
 
-/// The operation is paused for longer than a call should wait.
+/// The wait for a token would be longer than a call should wait.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct HeldBack;
 
 impl Quotas {
-    pub(super) fn new(settings: &AccountSettings) -> Self {
-        Self {
-            region: settings.region.clone(),
-            settings: settings.quotas.clone(),
-            buckets: Mutex::default(),
-            pauses: Mutex::default(),
-        }
+    /// AWS's published figures for the Region, but for those that are set; waits follow `clock`.
+    pub(super) fn new(region: &str, set: BTreeMap<String, Bucket>, clock: Clock) -> Self {
+        Self { large: LARGE.contains(&region), set, clock, gates: Mutex::default() }
     }
 
     /// Waits for a token, and says how long that took.
     pub(super) async fn take(&self, service: &'static str, operation: &'static str) -> Result<Duration, HeldBack> {
-        let began = Instant::now();
-        if let Some(left) = self.paused(service, operation) {
-            if left > PATIENCE {
-                return Err(HeldBack);
-            }
-            tokio::time::sleep(left).await;
+        let patience = self.clock.real(PATIENCE);
+        let wait = self.gate(service, operation, |gate| gate.book(Instant::now(), patience))?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
-        if let Some(bucket) = self.bucket(service, operation) {
-            bucket.until_ready().await;
-        }
-        Ok(began.elapsed())
+        Ok(wait)
     }
 
-    /// The operation was throttled: it rests, longer each time.
+    /// AWS throttled a call: the operation rests, longer each time.
     pub(super) fn throttled(&self, service: &'static str, operation: &'static str) {
-        if let Ok(mut all) = self.pauses.lock() {
-            let now = Instant::now();
-            let pause = all.entry((service, operation)).or_insert(Pause { until: now, length: Duration::ZERO });
-            // Calls that were under way together count as one.
-            if pause.until <= now {
-                pause.length = (pause.length * 2).clamp(PAUSE.0, PAUSE.1);
-                pause.until = now + pause.length;
-            }
-        }
+        let pause = (self.clock.real(PAUSE.0), self.clock.real(PAUSE.1));
+        self.gate(service, operation, |gate| gate.throttled(Instant::now(), pause));
     }
 
-    /// The operation was answered.
+    /// AWS answered a call.
     pub(super) fn answered(&self, service: &'static str, operation: &'static str) {
-        if let Ok(mut all) = self.pauses.lock() {
-            all.remove(&(service, operation));
-        }
+        self.gate(service, operation, |gate| gate.answered(Instant::now()));
     }
 
-    fn paused(&self, service: &'static str, operation: &'static str) -> Option<Duration> {
-        let all = self.pauses.lock().ok()?;
-        all.get(&(service, operation)).map(|pause| pause.until.saturating_duration_since(Instant::now()))
+    fn gate<T>(&self, service: &'static str, operation: &'static str, what: impl FnOnce(&mut Gate) -> T) -> T {
+        // A gate is consistent after each of its statements, so what a panic elsewhere left behind can be used.
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = gates.entry((service, operation)).or_insert_with(|| {
+            let (size, refill) = self.figures(service, operation);
+            Gate::new(size, self.clock.real(Duration::from_secs(1)) / refill.max(1))
+        });
+        what(gate)
     }
 
-    fn bucket(&self, service: &'static str, operation: &'static str) -> Option<Arc<DefaultDirectRateLimiter>> {
-        let mut all = self.buckets.lock().ok()?;
-        if let Some(bucket) = all.get(&(service, operation)) {
-            return Some(bucket.clone());
-        }
-        let (size, refill) = self.figures(service, operation);
-        let (size, refill) = (NonZeroU32::new(size)?, NonZeroU32::new(refill)?);
-        let bucket = Arc::new(RateLimiter::direct(Quota::per_second(refill).allow_burst(size)));
-        all.insert((service, operation), bucket.clone());
-        Some(bucket)
-    }
-
-    fn figures(&self, service: &str, operation: &str) -> (u32, u32) {
-        if let Some(set) = self.settings.get(&format!("{service}:{operation}")) {
+    fn figures(&self, service: &str, operation: &str) -> Figures {
+        if let Some(set) = self.set.get(&format!("{service}:{operation}")) {
             return (set.bucket, set.refill_per_second);
         }
         let published = STATES.iter().find(|(name, ..)| service == "states" && *name == operation);
-        published.map_or(
-            UNPUBLISHED,
-            |(_, large, other)| {
-                if LARGE.contains(&self.region.as_str()) { *large } else { *other }
-            },
-        )
+        published.map_or(UNPUBLISHED, |(_, large, other)| if self.large { *large } else { *other })
+    }
+}
+
+/// One operation's token bucket, as the instant at which it will be full, and its pause.
+struct Gate {
+    /// How long a token takes to come back.
+    interval: Duration,
+    /// How long an empty bucket takes to fill.
+    depth: Duration,
+    /// When the bucket is full, were nobody to take anything any more.
+    full_at: Option<Instant>,
+    paused_until: Option<Instant>,
+    pause: Duration,
+}
+
+impl Gate {
+    fn new(size: u32, interval: Duration) -> Self {
+        Self { interval, depth: interval * size.max(1), full_at: None, paused_until: None, pause: Duration::ZERO }
+    }
+
+    /// Books the next token and gives the time until it can be used.
+    fn book(&mut self, now: Instant, patience: Duration) -> Result<Duration, HeldBack> {
+        let full_at = self.full_at.map_or(now, |at| at.max(now)) + self.interval;
+        let wait = full_at.saturating_duration_since(now + self.depth);
+        let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let wait = wait.max(paused);
+        if wait > patience {
+            return Err(HeldBack);
+        }
+        self.full_at = Some(full_at);
+        Ok(wait)
+    }
+
+    fn throttled(&mut self, now: Instant, (shortest, longest): (Duration, Duration)) {
+        // Calls that were under way together count as one.
+        if self.paused_until.is_none_or(|until| until <= now) {
+            self.pause = (self.pause * 2).clamp(shortest, longest);
+            self.paused_until = Some(now + self.pause);
+            // Whoever else used the bucket up, it is empty: after the pause calls go at the pace of its refill.
+            self.full_at = Some(now + self.depth);
+        }
+    }
+
+    fn answered(&mut self, now: Instant) {
+        // An answer during the pause is that of a call from before it, and says nothing.
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+            self.pause = Duration::ZERO;
+        }
     }
 }
 
@@ -137,20 +153,15 @@ impl Quotas {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn quotas(region: &str) -> Quotas {
         let set = Bucket { bucket: 7, refill_per_second: 3 };
-        Quotas::new(&AccountSettings {
-            name: "a".into(),
-            account_id: "111122223333".into(),
-            region: region.into(),
-            endpoint: None,
-            assume_role: None,
-            quotas: [("ssm:CancelCommand".to_owned(), set)].into(),
-        })
+        Quotas::new(region, [("ssm:CancelCommand".to_owned(), set)].into(), Clock::default())
     }
 
     #[test]
-    fn figures_are_aws_own_unless_set() {
+    fn figures_are_awss_own_unless_set() {
         assert_eq!(quotas("eu-west-1").figures("states", "DescribeExecution"), (300, 15));
         assert_eq!(quotas("eu-north-1").figures("states", "DescribeExecution"), (250, 10));
         assert_eq!(quotas("eu-west-1").figures("ssm", "CancelCommand"), (7, 3));
@@ -158,14 +169,51 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_operation_rests_alone() {
-        let quotas = quotas("eu-west-1");
-        for _ in 0..3 {
-            quotas.throttled("ssm", "ListCommands");
+    fn a_full_bucket_is_free_and_an_empty_one_refills() {
+        let (now, mut gate) = (Instant::now(), Gate::new(3, SECOND));
+        for expected in [0, 0, 0, 1, 2, 3] {
+            assert_eq!(gate.book(now, 10 * SECOND), Ok(expected * SECOND));
         }
-        assert!(quotas.paused("ssm", "ListCommands").unwrap() <= PAUSE.0, "calls under way together count as one");
-        assert_eq!(quotas.paused("ssm", "CancelCommand"), None);
-        quotas.answered("ssm", "ListCommands");
-        assert_eq!(quotas.paused("ssm", "ListCommands"), None);
+        assert_eq!(gate.book(now, 3 * SECOND), Err(HeldBack), "the fourth in the queue would wait 4 s");
+        assert_eq!(gate.book(now + SECOND, 10 * SECOND), Ok(3 * SECOND), "who was refused holds no token");
+        assert_eq!(gate.book(now + 100 * SECOND, SECOND), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_throttled_operation_rests_longer_each_time() {
+        let (now, mut gate) = (Instant::now(), Gate::new(100, SECOND));
+        let pause = (SECOND, 3 * SECOND);
+        gate.throttled(now, pause);
+        gate.throttled(now, pause);
+        assert_eq!(gate.book(now, 10 * SECOND), Ok(SECOND), "calls under way together count as one");
+        gate.answered(now);
+        assert_eq!(gate.book(now, SECOND / 2), Err(HeldBack), "an answer to an older call ends no pause");
+        for (after, length) in [(1, 2), (3, 3), (6, 3)] {
+            let then = now + after * SECOND;
+            gate.throttled(then, pause);
+            assert_eq!(gate.paused_until, Some(then + length * SECOND));
+        }
+        let end = now + 9 * SECOND;
+        gate.answered(end);
+        gate.throttled(end, pause);
+        assert_eq!(gate.paused_until, Some(end + SECOND), "an answer makes the next pause short again");
+    }
+
+    #[test]
+    fn after_a_pause_calls_go_at_the_pace_of_the_refill() {
+        let (now, mut gate) = (Instant::now(), Gate::new(100, SECOND));
+        gate.throttled(now, (SECOND, SECOND));
+        for expected in [0, 1, 2] {
+            assert_eq!(gate.book(now + SECOND, 10 * SECOND), Ok(expected * SECOND));
+        }
+    }
+
+    #[test]
+    fn each_operation_has_its_own_pause() {
+        let quotas = quotas("eu-west-1");
+        quotas.throttled("ssm", "ListCommands");
+        let paused = |operation| quotas.gate("ssm", operation, |gate| gate.paused_until.is_some());
+        assert!(paused("ListCommands"));
+        assert!(!paused("CancelCommand"));
     }
 }
