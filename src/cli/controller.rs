@@ -98,7 +98,7 @@ impl Controller {
             client: client.clone(),
             cluster_id: self.cluster_id,
             clock,
-            sessions: Sessions::new(Arc::new(metrics.clone())),
+            sessions: Sessions::with_clock(Arc::new(metrics.clone()), clock),
             reporter: Reporter::new(client, &identity),
             metrics: metrics.clone(),
             settings: Settings {

@@ -50,7 +50,7 @@ pub async fn cleanup(ctx: &Context, api: &Api<WindowsWorkflow>, workflow: &Windo
     }
     let owner = ctx.owner(KIND, &workflow.namespace().unwrap_or_default(), &workflow.name_any());
     match engine::delete(&session, &owner.tags(), &owned).await {
-        Ok(()) => gone(ctx, api, workflow, "its state machine, document and role are deleted").await,
+        Ok(deleted) => gone(ctx, api, workflow, &deleted.to_string()).await,
         Err(error) => {
             let delay = ctx.backoff.failed(&key(workflow));
             wait(ctx, api, workflow, "CleanupFailed", &error.to_string()).await?;
