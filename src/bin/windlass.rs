@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use windlass::cli::controller::Controller;
 use windlass::cli::crds::Crds;
 
 /// Windows automation workflows as Kubernetes resources, run by AWS Step Functions and Systems Manager.
@@ -15,11 +16,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Controller(Controller),
     Crds(Crds),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
+        Verb::Controller(verb) => verb.run(),
         Verb::Crds(verb) => verb.run(),
     };
     match result {

@@ -21,6 +21,8 @@ use crate::controller::{self};
 use crate::server::{self, Readiness};
 use crate::telemetry::{self, LogFormat, Metrics};
 
+use super::output::{Failure, Outcome};
+
 /// Name of the Lease that the leader holds.
 const LEASE: &str = "windlass";
 
@@ -56,20 +58,24 @@ pub struct Controller {
     log_level: String,
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 impl Controller {
     /// Runs until SIGTERM or SIGINT. What is under way then is finished, and the lease is given up.
     ///
     /// # Errors
     /// When it cannot start, or loses the lease: the process must end then, since another may lead.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        self.start().map(|()| Outcome::Good).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    fn start(self) -> Result<(), Error> {
         telemetry::init_logging(self.log_format, &self.log_level)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve()).inspect_err(|failure| error!(error = %failure, "windlass ends"))
     }
 
-    async fn serve(self) -> Result<(), Failure> {
+    async fn serve(self) -> Result<(), Error> {
         let clock = Clock::from_env()?;
         let metrics = Metrics::default();
         let readiness = Readiness::default();
@@ -116,9 +122,9 @@ impl Controller {
         let mut work = tokio::spawn(controller::run(ctx, writers, async move {
             let _ = finished.await;
         }));
-        let result: Result<(), Failure> = tokio::select! {
+        let result: Result<(), Error> = tokio::select! {
             lost = election.keep() => return Err(Box::new(lost)),
-            ended = &mut work => return Err(ended.err().map_or_else(|| "the reconcilers ended by themselves".into(), Failure::from)),
+            ended = &mut work => return Err(ended.err().map_or_else(|| "the reconcilers ended by themselves".into(), Error::from)),
             ended = http => Err(format!("the HTTP server ended: {ended:?}").into()),
             () = stop.asked() => Ok(()),
         };

@@ -1,0 +1,99 @@
+//! Systems Manager documents, and the PowerShell that Windlass itself ships.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::steps::ErrorAction;
+
+/// Largest document, in bytes (Systems Manager quotas, "Document size").
+pub const DOCUMENT_LIMIT: usize = 65_536;
+/// The shortest and longest that a script may run, in seconds (`aws:runPowerShellScript`, `timeoutSeconds`).
+pub const SCRIPT_TIMEOUT: (u64, u64) = (5, 172_800);
+
+/// Runs a step's script with its arguments. A file of its own, so that it can be read, linted and reviewed as what it is.
+const WRAPPER: &str = include_str!("wrapper.ps1");
+
+/// A script of a workflow: one plugin of its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Name of the plugin, and the value of the document's parameter `step` that chooses it.
+    pub plugin: String,
+    /// The script.
+    pub text: String,
+    /// Its `$ErrorActionPreference`.
+    pub error_action: ErrorAction,
+    /// How long it may run, in seconds.
+    pub timeout_seconds: u64,
+}
+
+/// A Command document with one plugin per script. A command runs the one that its parameter `step` names; the others are skipped.
+#[must_use]
+pub fn document(description: &str, scripts: &[Script]) -> Value {
+    let names: Vec<&str> = scripts.iter().map(|script| script.plugin.as_str()).collect();
+    let steps: Vec<Value> = scripts.iter().map(plugin).collect();
+    json!({
+        "schemaVersion": "2.2",
+        "description": description,
+        "parameters": {
+            "step": {
+                "type": "String",
+                "description": "The script to run.",
+                "allowedValues": names,
+            },
+            "arguments": {
+                "type": "String",
+                "description": "The script's arguments: a JSON object, percent-encoded, in Base64.",
+                "default": "",
+                "allowedPattern": "^[A-Za-z0-9+/=]*$",
+            },
+        },
+        "mainSteps": steps,
+    })
+}
+
+fn plugin(script: &Script) -> Value {
+    let mut plugin = Map::new();
+    plugin.insert("action".into(), json!("aws:runPowerShellScript"));
+    plugin.insert("name".into(), json!(script.plugin));
+    plugin.insert("precondition".into(), json!({ "StringEquals": ["{{ step }}", script.plugin] }));
+    plugin.insert(
+        "inputs".into(),
+        json!({ "timeoutSeconds": script.timeout_seconds.to_string(), "runCommand": wrapped(script) }),
+    );
+    Value::Object(plugin)
+}
+
+/// The wrapper's lines with the script and its settings in their places.
+fn wrapped(script: &Script) -> Vec<String> {
+    let error_action = match script.error_action {
+        ErrorAction::Stop => "Stop",
+        ErrorAction::Continue => "Continue",
+    };
+    let mut lines = Vec::new();
+    for line in WRAPPER.lines() {
+        if line == "@@SCRIPT@@" {
+            lines.extend(script.text.trim_end_matches(['\r', '\n']).lines().map(|line| format!("|{line}")));
+        } else {
+            lines.push(line.replace("@@ERROR_ACTION@@", error_action));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_cannot_end_the_text_that_it_stands_in() {
+        let script = Script {
+            plugin: "a".into(),
+            text: "$x = @'\nfoo\n'@\n@@SCRIPT@@\n".into(),
+            error_action: ErrorAction::Continue,
+            timeout_seconds: 60,
+        };
+        let lines = wrapped(&script);
+        let start = lines.iter().position(|line| line == "$windlassText = @'").unwrap();
+        assert_eq!(lines[start + 1..start + 6], ["|$x = @'", "|foo", "|'@", "|@@SCRIPT@@", "'@"]);
+        assert!(lines.iter().any(|line| line.contains("$ErrorActionPreference = 'Continue'")));
+    }
+}
