@@ -12,7 +12,7 @@ fn node(id: u32, status: &str, exit_code: i32) -> Value {
 fn failure(report: Value) -> Failure {
     let error = report["error"].as_str().unwrap().to_owned();
     let cause = report["cause"].as_str().unwrap_or_default().to_owned();
-    let history = History::new().sent("drain", "c-1").failed("drain", report).fatal("drain", &error, &cause);
+    let history = History::new().sent("drain", "c-1").failed("drain", report).fatal(&error, &cause);
     attribute(&fold(&history.events())).unwrap()
 }
 
@@ -149,7 +149,7 @@ fn a_failing_script_is_told_with_node_exit_code_and_what_it_wrote() {
         "counts": { "total": 3, "succeeded": 1, "failed": 2 },
         "nodes": [node(1, "Undeliverable", -1), node(2, "Failed", 5), node(3, "Success", 0)],
     });
-    let history = History::new().sent("drain", "c-1").failed("drain", report).fatal("drain", "Windlass.ExitCode", "");
+    let history = History::new().sent("drain", "c-1").failed("drain", report).fatal("Windlass.ExitCode", "");
     let mut story = fold(&history.events());
     story.steps[0].status.nodes[1].error_output = Some("\r\ndisk is full\r\nat line 3".into());
     let found = attribute(&story).unwrap();
@@ -230,7 +230,7 @@ fn the_step_inside_the_block_is_named_and_not_the_call() {
         .sent("move/copy", "c-1")
         .failed("move/copy", json!({ "error": "Windlass.NoTargets" }))
         .failed("move", json!({ "error": "Windlass.NoTargets" }))
-        .fatal("move", "Windlass.NoTargets", "");
+        .fatal("Windlass.NoTargets", "");
     let found = attribute(&fold(&history.events())).unwrap();
     assert_eq!(found.step.as_deref(), Some("move/copy"));
     assert_eq!(headline(&found), "step move/copy: no managed node matches the step's targets");

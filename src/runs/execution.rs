@@ -125,7 +125,7 @@ mod tests {
         let secret = "password=hunter2";
         let report =
             json!({ "error": "E", "cause": secret, "nodes": [{ "id": "i-1", "status": "Failed", "stdout": secret }] });
-        let history = History::new().sent("a", "c").failed("a", report).fatal("a", "E", secret);
+        let history = History::new().sent("a", "c").failed("a", report).fatal("E", secret);
         let mut story = history::fold(&history.events());
         assert!(format!("{story:?}").contains("hunter2"));
         mask(&mut story);

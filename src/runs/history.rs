@@ -1,8 +1,8 @@
 //! An execution's history, folded into the steps that people wrote.
 //!
 //! The compiler names every state `<path>: <part>` and lets every step pass through exactly one of `done`, `failed` (once for each
-//! failed try) and `skipped`; `done` and `failed` put the step's [`Report`] out. After `failed` comes `again`, `handled` or
-//! `fail`. Nothing else of the definition is known here, so that a history of an older version folds just as well.
+//! failed try) and `skipped`; `done` and `failed` put the step's [`Report`] out. After `failed` comes `again`, `handled`, or the
+//! failure of what is around the step. Nothing else of the definition is known here, so that a history of an older version folds just as well.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,9 @@ use super::report::Report;
 use super::text::seconds;
 use crate::api::run::{Progress, StepPhase, StepStatus};
 use crate::aws::executions::{Event, Status};
+
+/// What stands in place of a step's path in the names of the workflow's own states.
+const WORKFLOW: &str = "workflow";
 
 /// What an execution has done so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,8 +64,6 @@ enum Try {
     Failed,
     /// Failed, and a handler of its own runs.
     Handled,
-    /// Failed, and that ended the execution.
-    Fatal,
 }
 
 #[derive(Default)]
@@ -96,9 +97,11 @@ pub fn fold(events: &[Event]) -> Story {
     fold.finish()
 }
 
-/// `<path>: <part>` taken apart. `start` and `end` belong to no step.
-fn state(name: Option<&str>) -> Option<(&str, &str)> {
-    name.and_then(|name| name.rsplit_once(": "))
+/// `<path>: <part>` taken apart. The states with which a workflow begins and ends belong to no step.
+fn state<'e>(type_: &str, name: Option<&'e str>) -> Option<(&'e str, &'e str)> {
+    let (path, part) = name?.rsplit_once(": ")?;
+    let whole = path == WORKFLOW && (matches!(part, "start" | "end") || type_.starts_with("Fail"));
+    (!whole).then_some((path, part))
 }
 
 impl Fold {
@@ -113,7 +116,7 @@ impl Fold {
             // A redriven execution goes on where it failed.
             "ExecutionRedriven" => self.end = None,
             other => {
-                let Some((path, part)) = state(event.name.as_deref()) else { return };
+                let Some((path, part)) = state(other, event.name.as_deref()) else { return };
                 if other.ends_with("StateEntered") {
                     self.entered(position, path, part, event.at);
                 } else if other.ends_with("StateExited") {
@@ -142,8 +145,8 @@ impl Fold {
         match part {
             "done" | "failed" => {}
             "skipped" => track.close(Try::Skipped, position, at),
-            "handled" => track.settle(Try::Handled, position),
-            "fail" => track.settle(Try::Fatal, position),
+            "route" | "fail" => {}
+            _ if part.starts_with("handled") => track.settle(Try::Handled, position),
             "again" => track.resume(position),
             // A try after the first, or a block that is called again because the call is tried again.
             _ if track.last != Try::UnderWay => track.reopen(position, at),
@@ -159,15 +162,16 @@ impl Fold {
             "done" => Try::Done,
             "failed" => Try::Failed,
             "send" => {
-                let sent = Report::parse(event.output.as_deref());
+                let mut sent = Report::parse(event.output.as_deref());
                 sent.note_command(&mut track.step.status);
+                track.step.plugin = sent.plugin;
                 return;
             }
             _ => return,
         };
         let mut report = Report::parse(event.output.as_deref());
         track.step.cause = report.cause.take();
-        track.step.plugin = report.plugin.take();
+        track.step.plugin = report.plugin.take().or(track.step.plugin.take());
         report.apply(&mut track.step.status);
         track.close(outcome, position, event.at);
     }
@@ -196,7 +200,6 @@ impl Fold {
             Try::Done => StepPhase::Succeeded,
             Try::Skipped => StepPhase::Skipped,
             Try::Handled => StepPhase::Handled,
-            Try::Fatal => StepPhase::Failed,
             Try::Failed if self.handled_outside(place, track.since) => StepPhase::Handled,
             Try::Failed | Try::UnderWay => match end {
                 None => StepPhase::Running,
@@ -229,17 +232,15 @@ impl Fold {
         if end.status != Status::Failed {
             return None;
         }
-        let fatal = self.tracks.iter().enumerate().filter(|(_, track)| track.last == Try::Fatal);
-        let Some((outermost, _)) = fatal.max_by_key(|(_, track)| track.since) else {
-            // No step of ours ended it: Step Functions did, at the state that it was in.
-            return self.current;
-        };
+        // The last step that it was at failed, or Step Functions itself ended it there.
+        let outermost = self.current?;
         let inside = self.tracks.iter().enumerate().filter(|(place, track)| {
-            matches!(track.last, Try::Failed | Try::Fatal)
+            track.last == Try::Failed
                 && self.holds(outermost, Some(*place))
                 && !self.handled_outside(*place, track.since)
         });
-        inside.max_by_key(|(place, track)| (self.depth(*place), track.since)).map(|(place, _)| place)
+        let innermost = inside.max_by_key(|(place, track)| (self.depth(*place), track.since));
+        Some(innermost.map_or(outermost, |(place, _)| place))
     }
 
     fn depth(&self, place: usize) -> usize {

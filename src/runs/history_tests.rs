@@ -74,7 +74,7 @@ fn a_step_that_fails_ends_the_run() {
         &History::new()
             .sent("report", "c-1")
             .failed("report", report)
-            .fatal("report", "Windlass.ExitCode", "1 of 1 nodes failed")
+            .fatal("Windlass.ExitCode", "1 of 1 nodes failed")
             .events(),
     );
     assert_eq!(phases(&story), [("report", StepPhase::Failed)]);
@@ -150,7 +150,7 @@ fn a_handler_that_fails_is_what_ended_the_run() {
             .state("Pass", "drain: handled", &json!({}))
             .sent("drain/undo", "c-2")
             .failed("drain/undo", json!({ "error": "Windlass.NodeUnreachable" }))
-            .fatal("drain/undo", "Windlass.NodeUnreachable", "")
+            .fatal("Windlass.NodeUnreachable", "")
             .events(),
     );
     assert_eq!(phases(&story), [("drain", StepPhase::Handled), ("drain/undo", StepPhase::Failed)]);
@@ -166,7 +166,7 @@ fn a_failure_inside_a_block_is_found_under_the_call_that_it_ended() {
             .failed("move/fail-over", json!({ "error": "Windlass.ExitCode", "cause": "1 of 2" }))
             .failed("move", json!({ "error": "Windlass.ExitCode" }))
     };
-    let story = fold(&inner_fails().fatal("move", "Windlass.ExitCode", "1 of 2").events());
+    let story = fold(&inner_fails().fatal("Windlass.ExitCode", "1 of 2").events());
     assert_eq!(phases(&story), [("move", StepPhase::Failed), ("move/fail-over", StepPhase::Failed)]);
     assert_eq!(failed_at(&story), Some("move/fail-over"));
 

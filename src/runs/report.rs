@@ -26,7 +26,7 @@ pub struct Report {
     /// The document's plugin that carries the step's script: whose output to ask for.
     pub plugin: Option<String>,
     counts: Option<Counts>,
-    nodes: Vec<Node>,
+    nodes: Option<Vec<Node>>,
     output: Value,
     /// Name of the error.
     pub error: Option<String>,
@@ -81,8 +81,8 @@ impl Report {
     }
 
     /// Puts the command that was sent into the step's status, and nothing else.
-    pub fn note_command(self, status: &mut StepStatus) {
-        status.command_id = self.command_id.or(status.command_id.take());
+    pub fn note_command(&mut self, status: &mut StepStatus) {
+        status.command_id = self.command_id.take().or(status.command_id.take());
     }
 
     /// Puts what it says into the step's status.
@@ -97,7 +97,7 @@ impl Report {
             succeeded: small(counts.succeeded),
             failed: small(counts.failed),
         });
-        status.nodes = self.nodes.into_iter().take(NODE_LIMIT).map(Node::into_status).collect();
+        status.nodes = self.nodes.into_iter().flatten().take(NODE_LIMIT).map(Node::into_status).collect();
         let shown = !self.output.is_null() && status.nodes.is_empty();
         status.output = shown.then(|| cut(&self.output.to_string(), RESULT_LIMIT));
         status.error = self.error;
@@ -106,12 +106,14 @@ impl Report {
 
 impl Node {
     fn into_status(self) -> NodeStatus {
+        let ended = matches!(self.status.as_str(), "Success" | "Failed");
         let stdout = self.stdout.map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty());
         NodeStatus {
             id: self.id,
             computer_name: self.name.filter(|name| !name.is_empty()),
             status: self.status,
-            exit_code: self.exit_code.map(exit_code),
+            // -1 stands for "no exit code" wherever no script has ended.
+            exit_code: self.exit_code.filter(|code| *code != -1 || ended).map(exit_code),
             output: stdout.map(|text| cut(&text, OUTPUT_LIMIT)),
             error_output: None,
         }

@@ -96,7 +96,7 @@ fn every_end_has_its_phase_conditions_and_words() {
     let failed = || History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" }));
     for (history, phase, says, failure) in [
         (History::new().sent("a", "c").done("a", json!({})).succeeded(), Phase::Succeeded, "1/2 steps done", false),
-        (failed().fatal("drain", "Windlass.NoTargets", ""), Phase::Failed, "step drain: no managed node", true),
+        (failed().fatal("Windlass.NoTargets", ""), Phase::Failed, "step drain: no managed node", true),
         (History::new().sent("a", "c").ended("ExecutionTimedOut", None, None), Phase::TimedOut, "spec.timeout", true),
         (History::new().ended("ExecutionAborted", Some(CANCELLED), None), Phase::Cancelled, "cancelled", false),
         (
@@ -144,9 +144,7 @@ fn commands_that_could_not_be_cancelled_are_spoken_of() {
 
 #[test]
 fn an_earlier_runs_result_is_shown() {
-    let failed = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" })).fatal(
-        "drain",
-        "Windlass.NoTargets",
+    let failed = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" })).fatal("Windlass.NoTargets",
         "",
     );
     for (history, well, says) in [
