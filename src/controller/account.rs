@@ -17,7 +17,8 @@ use crate::resolve;
 use super::context::Context;
 use super::{CATCH_UP, Error, finalize, invalid, status};
 
-const KIND: &str = "AwsAccount";
+/// Name of the kind.
+pub const KIND: &str = "AwsAccount";
 
 /// Brings one AwsAccount up to date.
 ///

@@ -1,10 +1,12 @@
 //! What every reconciler has at hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
+use tokio::sync::watch;
 
 use crate::api::names::{ClusterId, Owner};
 use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
@@ -20,6 +22,8 @@ use super::report::Reporter;
 
 /// The field manager of everything that the controller writes.
 pub const FIELD_MANAGER: &str = "windlass";
+/// How many kinds are watched.
+const KINDS: usize = 3;
 
 /// Objects as the watches see them. A manifest that does not parse is there with its metadata and the parser's message, so
 /// that it gets a condition and the others go on.
@@ -31,6 +35,8 @@ pub struct Stores {
     pub workflows: Store<DeserializeGuard<WindowsWorkflow>>,
     /// All WorkflowRuns.
     pub runs: Store<DeserializeGuard<WorkflowRun>>,
+    /// The kinds whose watch has shown everything once.
+    pub shown: watch::Receiver<BTreeSet<&'static str>>,
 }
 
 /// Settings of the controller. Times are on Windlass's clock.
@@ -75,10 +81,9 @@ pub struct Context {
 impl Stores {
     /// Waits until every watch has shown everything once: before that, what is missing from a store may exist all the same.
     pub async fn ready(&self) {
-        // The writer end lives as long as the process, so these cannot fail before the end of everything.
-        let _ = self.accounts.wait_until_ready().await;
-        let _ = self.workflows.wait_until_ready().await;
-        let _ = self.runs.wait_until_ready().await;
+        // Not `Store::wait_until_ready`: it wakes the last one that waits and no other (kube-runtime 5.0, `DelayedInit`), and each controller
+        // waits there too. The sender lives as long as the controllers, so this cannot fail before the end of everything.
+        let _ = self.shown.clone().wait_for(|shown| shown.len() == KINDS).await;
     }
 }
 

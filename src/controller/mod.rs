@@ -20,11 +20,12 @@ pub mod status;
 pub mod workflow;
 pub mod workflow_deletion;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, future};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
@@ -32,6 +33,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
@@ -78,6 +80,7 @@ pub struct Writers {
     accounts: Writer<DeserializeGuard<AwsAccount>>,
     workflows: Writer<DeserializeGuard<WindowsWorkflow>>,
     runs: Writer<DeserializeGuard<WorkflowRun>>,
+    shown: watch::Sender<BTreeSet<&'static str>>,
 }
 
 /// Empty stores, and what fills them once [`run`] does.
@@ -86,18 +89,26 @@ pub fn stores() -> (Stores, Writers) {
     let (accounts, accounts_writer) = reflector::store();
     let (workflows, workflows_writer) = reflector::store();
     let (runs, runs_writer) = reflector::store();
+    let (shown_sender, shown) = watch::channel(BTreeSet::new());
     (
-        Stores { accounts, workflows, runs },
-        Writers { accounts: accounts_writer, workflows: workflows_writer, runs: runs_writer },
+        Stores { accounts, workflows, runs, shown },
+        Writers { accounts: accounts_writer, workflows: workflows_writer, runs: runs_writer, shown: shown_sender },
     )
 }
 
 /// Runs all reconcilers until `stop` ends; what is under way then is finished first.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output = ()> + Send + 'static) {
     let stop = stop.shared();
+    let sender = Arc::new(writers.shown);
+    let shown = |kind: &'static str| {
+        let sender = sender.clone();
+        move || {
+            sender.send_if_modified(|shown| shown.insert(kind));
+        }
+    };
     let accounts = {
         let workflows = ctx.stores.workflows.clone();
-        let controller = primary(&ctx, writers.accounts, ctx.stores.accounts.clone(), stop.clone()).watches(
+        let controller = primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone()).watches(
             all::<WindowsWorkflow>(&ctx.client),
             watcher::Config::default(),
             // A workflow that goes may be what the deletion of its account waits for.
@@ -111,7 +122,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let workflows = {
         let store = ctx.stores.workflows.clone();
-        let controller = primary(&ctx, writers.workflows, store.clone(), stop.clone())
+        let controller = primary(&ctx, writers.workflows, shown(workflow::KIND), store.clone(), stop.clone())
             .watches(all::<AwsAccount>(&ctx.client), watcher::Config::default(), move |account| {
                 let name = account.name_any();
                 concerned(&store, |workflow| {
@@ -131,7 +142,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let runs = {
         let by_workflow = ctx.stores.runs.clone();
-        let controller = primary(&ctx, writers.runs, by_workflow.clone(), stop.clone()).watches(
+        let controller = primary(&ctx, writers.runs, shown(run::KIND), by_workflow.clone(), stop.clone()).watches(
             all::<WindowsWorkflow>(&ctx.client),
             watcher::Config::default(),
             move |workflow| {
@@ -155,6 +166,7 @@ fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<DeserializeGuard<K
 fn primary<K>(
     ctx: &Context,
     writer: Writer<DeserializeGuard<K>>,
+    shown: impl Fn() + Send + Sync + 'static,
     store: Store<DeserializeGuard<K>>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Controller<DeserializeGuard<K>>
@@ -165,6 +177,11 @@ where
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                shown();
+            }
+        })
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::annotations).combine(predicates::finalizers).combine(deletion),
