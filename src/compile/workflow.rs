@@ -11,11 +11,16 @@ use crate::api::{AwsAccountSpec, WindowsWorkflowSpec};
 
 use super::asl::{DEFINITION_LIMIT, HISTORY_LIMIT, Machine, State};
 use super::blueprint::{Answer, Blueprint, Body, Document, Fill, Object, Role, StateMachine};
-use super::flow::{Exits, Flow, state_name};
+use super::flow::{Exits, Flow};
 use super::grants::Nodes;
 use super::layout::Layout;
 use super::problem::Problem;
 use super::{role, ssm};
+
+/// Names of the states that belong to no step.
+const START: &str = "start";
+const END: &str = "end";
+const FAILED: &str = "failed";
 
 /// The account that a manifest is compiled for.
 #[derive(Clone, Copy, Debug)]
@@ -129,14 +134,17 @@ fn document(owner: &Owner, spec: &WindowsWorkflowSpec, layout: &Layout<'_>, arns
 fn machine(owner: &Owner, spec: &WindowsWorkflowSpec, layout: &mut Layout<'_>, document: Option<&str>) -> Machine {
     let mut flow = Flow::default();
     let output = json!("{% {\"steps\": $count($keys($steps))} %}");
-    let end = state_name("workflow", "end");
+    // Steps' states have a colon in their names: these meet none of them.
+    let end = END.to_owned();
     flow.states.push((end.clone(), State::Succeed { output }));
-    let failed = state_name("workflow", "failed");
+    let failed = FAILED.to_owned();
     let fail = State::Fail { error: "{% $failure.error %}".into(), cause: "{% $substring($failure.cause, 0, 32000) %}".into() };
     flow.states.push((failed.clone(), fail));
     let exits = Exits { next: end, failed };
     let first = layout.workflow(&mut flow, &exits);
-    let start = flow.add("workflow", "start", start(spec, document, &first));
+    let first = start(spec, document, &first);
+    let start = START.to_owned();
+    flow.states.push((start.clone(), first));
     layout.events = flow.events + 4;
     flow.states.reverse();
     // A workflow in which nothing can fail has no use for the state that says so.
@@ -199,8 +207,7 @@ fn default(parameter: &Parameter) -> Value {
 }
 
 fn fills(document: &str) -> Vec<Fill> {
-    let start = state_name("workflow", "start");
-    let place = |field: &str| format!("/States/{start}/Assign/document/{field}");
+    let place = |field: &str| format!("/States/{START}/Assign/document/{field}");
     vec![
         Fill { pointer: place("version"), answer: Answer::DocumentVersion(document.to_owned()) },
         Fill { pointer: place("hash"), answer: Answer::DocumentHash(document.to_owned()) },

@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A control plane and an AWS endpoint."""
-    with Bed.up(tmp_path_factory.mktemp("bed"), time_factor=TIME_FACTOR) as bed:
+    with Bed.up(tmp_path_factory.mktemp("bed"), time_factor=TIME_FACTOR, crds=path_of("crds"), end_with_parent=True) as bed:
         yield bed
 
 
@@ -72,7 +72,7 @@ class World:
 
     def rule(self, node: Mapping[str, Any], **rule: Any) -> None:
         """Says what a script does on a node: the newest rule wins."""
-        now = self.bed.control.node(node["id"])
+        now = next(found for found in self.bed.control.nodes() if found["id"] == node["id"])
         self.bed.control.put_node({**now, "rules": [{"match": ".", **rule}, *now["rules"]]})
 
     def workflow(self, name: str, steps: Sequence[Mapping[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:

@@ -219,7 +219,7 @@ THROTTLED = [
 def test_throttled(world, service, operation):
     world.nodes(2)
     name = world.name("throttled")
-    world.bed.control.add_fault(service=service, operation=operation, kind="Throttle", count=2)
+    world.bed.control.fault("Throttle", service, operation, count=2)
     world.deploy(world.workflow(name))
     status = world.finish(world.run(name))
     assert status["phase"] == "Succeeded", show(status)

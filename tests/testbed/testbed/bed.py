@@ -27,8 +27,8 @@ from testbed.processes import Process, start, sweep
 AWS_START_SECONDS = 60
 """How long the AWS endpoint may take to start; two seconds is what is seen on an idle machine."""
 
-STOP_ORDER = ("kube-controller-manager", "kubeproxy", "kube-apiserver", "etcd", "aws")
-"""The controller manager first: without an API server it would spend its last seconds on retries, as would that without etcd."""
+STOP_ORDER = ("windlass", "kube-controller-manager", "kubeproxy", "kube-apiserver", "etcd", "aws")
+"""The program under test, then the controller manager first: without an API server it would spend its last seconds on retries, as would that without etcd."""
 
 
 class AlreadyUp(Exception):

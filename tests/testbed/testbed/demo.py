@@ -16,10 +16,11 @@ from typing import Any
 from testbed import tools
 from testbed.bed import Bed
 from testbed.product import NAMESPACE, Product, has_ended
-from testbed.state import DEFAULT_STATE_DIR
 
 TIME_FACTOR = 10.0
 """How much faster time passes than at home: AWS's seconds of waiting are not what the demo is about."""
+
+CRDS = tools.REPOSITORY / "crds"
 
 NODES: list[dict[str, Any]] = [
     {
@@ -143,7 +144,7 @@ class Demo:
     def failing(self) -> None:
         """A script that fails on one node."""
         self.tell.heading("A script that fails on one node")
-        broken = self.bed.control.node("i-00000000000000003")
+        broken = next(node for node in self.bed.control.nodes() if node["computerName"] == "WEB-03")
         self.bed.control.put_node({**broken, "rules": [BROKEN_RULE, *broken["rules"]]})
         self.tell.say("WEB-03's web service will not start from now on.")
         self.tell.command("kubectl apply -f examples/restart-iis")
@@ -183,8 +184,8 @@ class Demo:
 
 def up() -> None:
     """`make up`: a bed with Windlass installed that goes on running."""
-    bed = Bed.up(DEFAULT_STATE_DIR, time_factor=TIME_FACTOR, detached=True)
-    bed.control.replace_nodes(NODES)
+    bed = Bed.up(tools.REPOSITORY / ".testbed", time_factor=TIME_FACTOR, crds=CRDS)
+    bed.control.set_nodes(NODES)
     demo = Demo(bed)
     demo.install()
     demo.show_nodes()
@@ -193,7 +194,7 @@ def up() -> None:
     demo.tell.say(f"export AWS_ENDPOINT_URL={bed.endpoint} AWS_REGION=eu-west-1  # credentials: tests/testbed/bed env")
     demo.tell.say("kubectl apply -f examples/hello              # a first workflow")
     demo.tell.say("tests/testbed/bed nodes                      # the table of nodes; --edit FILE changes it")
-    demo.tell.say(f"tail -f {bed.state_dir}/windlass.log         # the controller (namespace {NAMESPACE})")
+    demo.tell.say(f"tail -f {bed.state.directory}/logs/windlass.log # the controller (namespace {NAMESPACE})")
     demo.tell.say("make down                                    # ends it")
 
 
@@ -202,12 +203,12 @@ def demo() -> None:
     tell = Teller()
     tell.heading("A Kubernetes control plane and an AWS endpoint, on loopback")
     with tempfile.TemporaryDirectory(prefix="windlass-demo-") as directory:
-        with Bed.up(Path(directory), time_factor=TIME_FACTOR) as bed:
+        with Bed.up(Path(directory), time_factor=TIME_FACTOR, crds=CRDS) as bed:
             story = Demo(bed)
             story.tell = tell
             tell.say(f"etcd, kube-apiserver, kube-controller-manager; Step Functions, IAM, STS, Systems Manager at {bed.endpoint}")
             tell.say(f"Time there passes {TIME_FACTOR:g} times as fast.")
-            bed.control.replace_nodes(NODES)
+            bed.control.set_nodes(NODES)
             story.install()
             story.show_nodes()
             story.hello()

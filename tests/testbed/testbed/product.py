@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-from testbed import processes, tools, waiting
-from testbed.aws import setup
+from testbed import ports, processes, tools, waiting
+from testbed.aws import ACCOUNT_ID, REGION, setup
 from testbed.bed import Bed
-from testbed.ports import free_port
 
 NAMESPACE = "windlass-system"
 REPOSITORY = tools.REPOSITORY
-BOUNDARY = "arn:aws:iam::111122223333:policy/org-boundary"
+POLICY = REPOSITORY / "charts/windlass/files/controller-policy.json"
+"""The IAM policy that the chart ships for the controller."""
 
 
 def binary() -> Path:
@@ -30,20 +30,6 @@ def binary() -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there: run `make build` first")
     return path
-
-
-def controller_policy(cluster_id: str, account: str = "111122223333", region: str = "eu-west-1") -> dict[str, Any]:
-    """The IAM policy that the chart ships, filled in."""
-    text = (REPOSITORY / "charts/windlass/files/controller-policy.json").read_text()
-    for name, value in {
-        "AWS_PARTITION": "aws",
-        "AWS_ACCOUNT_ID": account,
-        "AWS_REGION": region,
-        "CLUSTER_ID": cluster_id,
-        "PERMISSIONS_BOUNDARY_ARN": BOUNDARY,
-    }.items():
-        text = text.replace("${" + name + "}", value)
-    return json.loads(text)
 
 
 class Product:
@@ -58,13 +44,15 @@ class Product:
         self._rendered: list[dict[str, Any]] = []
         self._credentials: setup.OperatorCredentials | None = None
         self._starts = 0
+        self._tools = tools.locate()
+        self._environment = {**os.environ, **bed.environment()}
 
     # -- Kubernetes, as an administrator ------------------------------------------------------------------------------------
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs kubectl as the administrator. Raises CalledProcessError with the error output as a note when `check` and it fails."""
-        command = [str(tools.locate().kubectl), "--kubeconfig", str(self.bed.admin_kubeconfig), *arguments]
-        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        command = [str(self._tools.kubectl), *arguments]
+        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._environment)
         if check and result.returncode != 0:
             error = subprocess.CalledProcessError(result.returncode, command, result.stdout, result.stderr)
             error.add_note(result.stderr)
@@ -115,7 +103,7 @@ class Product:
     def render(self) -> list[dict[str, Any]]:
         """The chart's manifests, as helm renders them."""
         if not self._rendered:
-            command = [str(tools.locate().helm), "template", "windlass", str(REPOSITORY / "charts/windlass")]
+            command = [str(self._tools.helm), "template", "windlass", str(REPOSITORY / "charts/windlass")]
             command += ["--namespace", NAMESPACE, "--kube-version", "v1.37.2", "--values", "-"]
             text = subprocess.run(command, input=yaml.safe_dump(self.values), check=True, capture_output=True, text=True).stdout
             self._rendered = [document for document in yaml.safe_load_all(text) if document]
@@ -123,7 +111,7 @@ class Product:
 
     def install(self, namespaces: Sequence[str] = ("ops",)) -> None:
         """CRDs, namespaces and the chart, by kubectl."""
-        helm = str(tools.locate().helm)
+        helm = str(self._tools.helm)
         crds = subprocess.run(
             [helm, "template", "windlass-crds", str(REPOSITORY / "charts/windlass-crds")], check=True, capture_output=True, text=True
         ).stdout
@@ -139,11 +127,11 @@ class Product:
             "kind": "AwsAccount",
             "metadata": {"name": name},
             "spec": {
-                "accountId": "111122223333",
-                "region": "eu-west-1",
+                "accountId": ACCOUNT_ID,
+                "region": REGION,
                 "endpoint": self.bed.endpoint,
-                "assumeRole": {"roleArn": "arn:aws:iam::111122223333:role/windlass-controller", "externalId": "windlass-prod"},
-                "permissionsBoundaryArn": BOUNDARY,
+                "assumeRole": {"roleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{setup.CONTROLLER_ROLE_NAME}", "externalId": setup.EXTERNAL_ID},
+                "permissionsBoundaryArn": setup.boundary_arn(),
                 "grants": list(grants or [{"name": "ops", "namespaces": ["ops"], "nodeTags": {"OS": ["Windows"]}}]),
                 "tags": {"CostCentre": "4711"},
                 **spec,
@@ -158,11 +146,9 @@ class Product:
         container = deployment["spec"]["template"]["spec"]["containers"][0]
         account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
         self._starts += 1
-        self.port = free_port()
+        (self.port,) = ports.choose(1)
         if self._credentials is None:
-            self._credentials = setup.prepare(
-                self.bed.boto3, controller_policy(self.cluster_id), self.cluster_id
-            )
+            self._credentials = setup.prepare(self.bed.boto3, self.bed.control, POLICY.read_text(), self.cluster_id)
         fields = {"metadata.namespace": NAMESPACE, "metadata.name": f"windlass-{self._starts}"}
         variables = {
             item["name"]: item["value"] if "value" in item else fields[item["valueFrom"]["fieldRef"]["fieldPath"]]
@@ -172,21 +158,23 @@ class Product:
             "KUBECONFIG": str(self.bed.kubeconfig_for(account, NAMESPACE)),
             "WINDLASS_LISTEN": f"127.0.0.1:{self.port}",
             "AWS_ACCESS_KEY_ID": self._credentials.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self._credentials.secret_access_key,
+            "AWS_SECRET_ACCESS_KEY": self._credentials.secret,
             "AWS_SESSION_TOKEN": self._credentials.session_token,
             "AWS_EC2_METADATA_DISABLED": "true",
-            **self.bed.clock_environment,
+            **self.bed.clock.environment(),
             **(environment or {}),
         }
-        arguments = [argument for argument in container.get("args", [])]
+        arguments = container.get("args", [])
         self.process = processes.start(
             "windlass",
             [binary(), *arguments],
-            log=self.bed.state_dir / "windlass.log",
+            log=self.bed.state.directory / "logs" / "windlass.log",
             environment=variables,
-            mark=self.bed.mark,
-            end_with_parent=not self.bed.detached,
+            mark=self.bed.state.mark,
+            end_with_parent=False,
         )
+        self.bed.state.processes.append(self.process)
+        self.bed.state.save()
         if wait:
             self.process.until(self.leads, 30, "it leads")
         return self.process
