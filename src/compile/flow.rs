@@ -174,7 +174,7 @@ impl Flow {
         let mut choices = Vec::new();
         if let Some(wait) = self.again(&path, retry, again) {
             for entry in retry {
-                let more = format!("{} <= {}", attempt(&path), entry.attempts + 1);
+                let more = format!("{} <= {}", attempt(&path), entry.attempts);
                 choices.push((format!("{{% {} and {more} %}}", matches(&entry.errors)), wait.clone()));
             }
         }
@@ -198,11 +198,7 @@ impl Flow {
         kept.push("\"cause\": $failure.cause".into());
         let mut assign = Map::new();
         assign.insert("steps".into(), json!(format!("{{% {} %}}", scope.record(step, &format!("{{{}}}", kept.join(", "))))));
-        let next_try = format!("{{% $merge([$tries, {{{}: {} + 1}}]) %}}", quoted(&path), attempt(&path));
-        assign.insert("tries".into(), json!(next_try));
-        // The next try begins with nothing of this one.
-        assign.insert("work".into(), json!({}));
-        self.events += 6;
+        self.events += 8;
         let output = json!(format!("{{% {{{}}} %}}", shown.join(", ")));
         self.add(&path, "failed", State::Pass { output, assign, next: onward })
     }
@@ -218,7 +214,13 @@ impl Flow {
             });
             json!(format!("{{% {choice} %}}"))
         };
-        Some(self.add(path, "again", State::Wait { seconds, next: next.to_owned() }))
+        let mut assign = Map::new();
+        let count = format!("{{% $merge([$tries, {{{}: {} + 1}}]) %}}", quoted(path), attempt(path));
+        assign.insert("tries".into(), json!(count));
+        // The next try begins with nothing of this one.
+        assign.insert("work".into(), json!({}));
+        let anew = self.add(path, "anew", State::Pass { output: json!({}), assign, next: next.to_owned() });
+        Some(self.add(path, "again", State::Wait { seconds, next: anew }))
     }
 }
 
