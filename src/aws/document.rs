@@ -17,6 +17,7 @@ use crate::compile::blueprint::Document;
 
 use super::digest::Parts;
 use super::error::{AwsError, Class};
+use super::plan::Observed;
 use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, missing_tags};
 use super::session::Session;
 
@@ -218,6 +219,17 @@ impl DocumentResource<'_> {
             call.resource_id(name).set_tags(Some(tags)).send()
         };
         session.call(SERVICE, "AddTagsToResource", Some(name), request).await.map(drop)
+    }
+}
+
+/// Whether what was found leads to a new version.
+pub(super) fn is_written_anew(observed: &Observed) -> bool {
+    match observed {
+        Observed::Absent => true,
+        Observed::Present { differences, .. } => {
+            let anew = [Difference::Content.to_string(), Difference::Superseded.to_string()];
+            differences.iter().any(|difference| anew.contains(difference))
+        }
     }
 }
 

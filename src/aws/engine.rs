@@ -148,22 +148,10 @@ pub async fn sync<L: Ledger>(session: &Session, request: Request<'_>, ledger: &m
 /// [`Cause`] when AWS does not tell.
 pub async fn preview(session: &Session, blueprint: &Blueprint, owned: &[OwnedObject]) -> Result<Vec<Change>, Cause> {
     let request = Request { blueprint, owned, depth: Depth::Full, prune_policies: false };
-    let work = Work { session, request, owned: owned.to_vec(), changes: Vec::new() };
+    let mut work = Work { session, request, owned: owned.to_vec(), changes: Vec::new() };
     let mut observed = Vec::new();
     for object in &blueprint.objects {
-        let seen = match &object.body {
-            Body::Role(role) => work.watch(object, &RoleResource { role, tags: &object.tags }).await?,
-            Body::Document(document) => {
-                let written = work.attributes_of(object);
-                work.watch(object, &DocumentResource { document, tags: &object.tags, written }).await?
-            }
-            Body::StateMachine(machine) => {
-                let definition = fill_known(machine, &work.owned);
-                let published = work.attributes_of(object);
-                let tags = &object.tags;
-                work.watch(object, &StateMachineResource { machine, definition: &definition, tags, published }).await?
-            }
-        };
+        let seen = work.preview(object).await?;
         observed.push(seen);
     }
     Ok(plan(blueprint, &observed, owned))
@@ -190,9 +178,9 @@ enum Look {
     Recorded,
     /// Its name is taken.
     Taken,
-    /// A create answered this, and made it now or at an earlier try.
+    /// A create answered this, and made it, now or at an earlier try.
     Made(Attributes),
-    /// A create answered this, and made nothing.
+    /// A create answered this, and made nothing: it was there before.
     Older(Attributes),
 }
 
@@ -278,8 +266,11 @@ impl Work<'_> {
             Err(error) => return Err(error.into()),
         };
         match created.novelty {
-            Novelty::Likely if self.may_be_there(object) => {
+            Novelty::Likely if recorded(self.request.owned, object.type_name(), object.name()).is_some() => {
                 self.look(object, resource, Look::Made(created.attributes)).await
+            }
+            Novelty::Likely if self.changes.iter().any(|change| change.action == Action::TakeOver) => {
+                self.look(object, resource, Look::Older(created.attributes)).await
             }
             Novelty::Old => self.look(object, resource, Look::Older(created.attributes)).await,
             Novelty::New | Novelty::Likely => {
@@ -287,12 +278,6 @@ impl Work<'_> {
                 Ok(Done { attributes: created.attributes, change })
             }
         }
-    }
-
-    /// Whether an object may have been made before this sync: it was about to be, or others of its owner turned out to be there.
-    fn may_be_there(&self, object: &Object) -> bool {
-        recorded(self.request.owned, object.type_name(), object.name()).is_some()
-            || self.changes.iter().any(|change| change.action == Action::TakeOver)
     }
 
     /// Looks at an object and makes it as it is declared.
@@ -326,12 +311,35 @@ impl Work<'_> {
     }
 
     /// Looks at an object and writes nothing.
-    async fn watch<R: Resource>(&self, object: &Object, resource: &R) -> Result<Observed, AwsError> {
+    async fn preview(&mut self, object: &Object) -> Result<Observed, AwsError> {
+        let tags = &object.tags;
+        match &object.body {
+            Body::Role(role) => Ok(self.watch(object, &RoleResource { role, tags }).await?.0),
+            Body::Document(document) => {
+                let written = self.attributes_of(object);
+                let (seen, attributes) = self.watch(object, &DocumentResource { document, tags, written }).await?;
+                // What a new version will be called is not known, so what refers to it will change, too.
+                let attributes = if document::is_written_anew(&seen) { Attributes::new() } else { attributes };
+                self.owned.retain(|entry| (entry.type_.as_str(), &entry.name) != (DOCUMENT, &document.name));
+                self.owned.push(OwnedObject { attributes, ..begun(object) });
+                Ok(seen)
+            }
+            Body::StateMachine(machine) => {
+                let definition = fill_known(machine, &self.owned);
+                let published = self.attributes_of(object);
+                let resource = StateMachineResource { machine, definition: &definition, tags, published };
+                Ok(self.watch(object, &resource).await?.0)
+            }
+        }
+    }
+
+    async fn watch<R: Resource>(&self, object: &Object, resource: &R) -> Result<(Observed, Attributes), AwsError> {
         let Some(found) = resource.observe(self.session, !self.is_made(object)).await? else {
-            return Ok(Observed::Absent);
+            return Ok((Observed::Absent, Attributes::new()));
         };
         let differences = resource.compare(&found, self.parts_of(object).as_ref());
-        Ok(seen(found, &differences))
+        let attributes = found.attributes.clone();
+        Ok((seen(found, &differences), attributes))
     }
 
     async fn drop_orphans(&mut self) -> Result<(), Cause> {

@@ -1,0 +1,98 @@
+//! Calls that fail, before their effect and after it: whatever happens, the next sync ends where it should, and nothing is there twice.
+
+use windlass::aws::engine::{Cause, Depth};
+use windlass::aws::{Class, Denied};
+
+use super::bed::{World, calls, entry};
+use super::declared::Declared;
+
+const CREATES: [&str; 4] = ["iam:CreateRole", "iam:PutRolePolicy", "ssm:CreateDocument", "states:CreateStateMachine"];
+
+#[tokio::test]
+async fn a_create_that_fails_in_any_way_ends_well_at_the_next_sync() {
+    for kind in ["ErrorBefore", "ErrorAfter", "ResetBefore", "ResetAfter", "Throttle"] {
+        for operation in CREATES {
+            let (world, declared) = (World::new().await, Declared::new());
+            let blueprint = declared.blueprint();
+            world.control.fault(kind, operation);
+            let error = world.sync(&blueprint, &[], Depth::Recorded).await.unwrap_err();
+            let expected = if kind == "Throttle" { Class::Throttled } else { Class::Transient };
+            assert_eq!(error.class(), Some(expected), "{kind} at {operation}: {error}");
+            assert_eq!(error.owned.len(), 3, "all names stay recorded");
+
+            let made = world.sync(&blueprint, &error.owned, Depth::Recorded).await;
+            let made = made.unwrap_or_else(|error| panic!("{kind} at {operation}: {error}"));
+            assert_eq!(world.admin.inventory().await.len(), 3, "{kind} at {operation}");
+            assert_eq!(entry(&made.owned, "Document").attributes["version"], "1", "{kind} at {operation}");
+            assert_eq!(entry(&made.owned, "StateMachine").attributes["version"], "1", "{kind} at {operation}");
+            assert_eq!(entry(&made.owned, "Role").attributes["policies"], declared.policy, "{kind} at {operation}");
+            assert_eq!(world.mended(&blueprint, &made.owned).await.0, [""; 0], "{kind} at {operation}");
+            world.counter.take();
+            assert_eq!(world.sync(&blueprint, &made.owned, Depth::Recorded).await.unwrap().changes, []);
+            assert_eq!(world.counter.take(), calls(&[]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_edit_that_fails_in_any_way_ends_well_at_the_next_sync() {
+    for kind in ["ErrorBefore", "ErrorAfter", "ResetBefore", "ResetAfter"] {
+        for operation in [
+            "iam:PutRolePolicy",
+            "iam:TagRole",
+            "ssm:UpdateDocument",
+            "states:UpdateStateMachine",
+            "states:TagResource",
+        ] {
+            let (world, mut declared) = (World::new().await, Declared::new());
+            let owned = world.made(&declared.blueprint()).await;
+            declared.script = "Get-Process".into();
+            declared.policy = "windlass-0000000002".into();
+            declared.cost_centre = Some("42".into());
+            let blueprint = declared.blueprint();
+            world.control.fault(kind, operation);
+            let error = world.sync(&blueprint, &owned, Depth::Recorded).await.unwrap_err();
+            assert_eq!(error.class(), Some(Class::Transient), "{kind} at {operation}: {error}");
+            let edited = world.sync(&blueprint, &error.owned, Depth::Recorded).await;
+            let edited = edited.unwrap_or_else(|error| panic!("{kind} at {operation}: {error}"));
+            assert_eq!(entry(&edited.owned, "Document").attributes["version"], "2", "{kind} at {operation}");
+            assert_eq!(entry(&edited.owned, "StateMachine").attributes["version"], "2", "{kind} at {operation}");
+            assert_eq!(world.mended(&blueprint, &edited.owned).await.0, [""; 0], "{kind} at {operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_action_and_resource_and_what_to_do() {
+    let declared = Declared::new();
+    let expected = [
+        ("iam:CreateRole", declared.role_arn()),
+        ("iam:PutRolePolicy", declared.role_arn()),
+        ("ssm:CreateDocument", declared.document_arn()),
+        ("states:CreateStateMachine", declared.machine_arn()),
+    ];
+    for (operation, resource) in expected {
+        let world = World::new().await;
+        world.control.fault("Denied", operation);
+        let error = world.sync(&declared.blueprint(), &[], Depth::Recorded).await.unwrap_err();
+        let Cause::Aws(refused) = &error.cause else { panic!("{error}") };
+        let denied = Denied { action: operation.to_owned(), resource: Some(resource.clone()) };
+        assert_eq!((refused.class, refused.denied.as_deref()), (Class::Denied, Some(&denied)), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("{operation} on {resource} is not allowed; allow it in the policy")), "{text}");
+        assert_eq!(error.reason(), "AccessDenied");
+        world.sync(&declared.blueprint(), &error.owned, Depth::Recorded).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_operation_rests_and_the_others_go_on() {
+    let (world, declared) = (World::new().await, Declared::new());
+    let owned = world.made(&declared.blueprint()).await;
+    world.control.fault("Throttle", "ssm:DescribeDocument");
+    let error = world.sync(&declared.blueprint(), &owned, Depth::Full).await.unwrap_err();
+    assert_eq!(error.class(), Some(Class::Throttled));
+    assert_eq!(world.counter.take_waits(), [""; 0]);
+    world.sync(&declared.blueprint(), &owned, Depth::Full).await.unwrap();
+    assert_eq!(world.counter.take_waits(), ["ssm:DescribeDocument"]);
+}
