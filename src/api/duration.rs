@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// (Step Functions quotas, "Maximum execution time").
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const PATTERN: &str = "^[1-9][0-9]{0,7}(s|m|h|d)$";
+/// What the API server asks of a duration. A year at most is asked for when it is read.
+pub const PATTERN: &str = "^[1-9][0-9]{0,7}(s|m|h|d)$";
 
 /// A whole number of seconds, minutes, hours or days.
 ///

@@ -30,10 +30,13 @@ impl std::fmt::Display for StepName {
     }
 }
 
+/// What the API server asks of an expression.
+pub const EXPRESSION_PATTERN: &str = r"^\{%[\s\S]*%\}$";
+
 /// An expression: `{% … %}`, with JSONata between.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Expression(#[schemars(regex(pattern = r"^\{%[\s\S]*%\}$"), length(max = 8192))] pub String);
+pub struct Expression(#[schemars(regex(pattern = EXPRESSION_PATTERN), length(max = 8192))] pub String);
 
 /// Name of an error: `Windlass.ExitCode`, `Windlass.NoTargets`, `Windlass.NodeUnreachable`, `Windlass.TimedOut`,
 /// `Windlass.Cancelled`, `Windlass.AccessDenied`, `Windlass.InvalidOutput`, one that a `fail` step raises, one of AWS's own

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use windlass::cli::controller::Controller;
 use windlass::cli::crds::Crds;
+use windlass::cli::render::Render;
+use windlass::cli::validate::Validate;
 
 /// Windows automation workflows as Kubernetes resources, run by AWS Step Functions and Systems Manager.
 #[derive(Debug, Parser)]
@@ -18,12 +20,16 @@ struct Arguments {
 enum Verb {
     Controller(Controller),
     Crds(Crds),
+    Render(Render),
+    Validate(Validate),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Controller(verb) => verb.run(),
         Verb::Crds(verb) => verb.run(),
+        Verb::Render(verb) => verb.run(),
+        Verb::Validate(verb) => verb.run(),
     };
     match result {
         Ok(outcome) => outcome.into(),
