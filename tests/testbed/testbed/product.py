@@ -191,10 +191,16 @@ class Product:
         except OSError:
             return ""
 
+    def probe(self, path: str) -> int:
+        """HTTP status of a path that the kubelet would probe."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=2) as answer:
+            return answer.status
+
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9, and nothing before it."""
         if self.process:
-            self.process.stop(grace=0)
+            self.process.kill()
+            self.process.stop()
 
     def stop(self, grace: float = 15) -> None:
         """SIGTERM, as the kubelet would."""

@@ -145,3 +145,12 @@ def test_a_long_poll_is_virtual_too(bench: Bench):
     began = time.monotonic()
     assert "Messages" not in bench.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)
     assert time.monotonic() - began < 10
+
+
+def test_a_session_that_is_stale_on_one_clock_alone_still_is_its_roles(fast_aws_bed):
+    bench = Bench(fast_aws_bed)
+    bench.control.reset()
+    credentials = bench.session("lasting", DurationSeconds=900)
+    until(lambda: bench.control.now() > credentials["Expiration"].timestamp(), 15, "its virtual end")
+    for _ in range(2):  # asking must not make the endpoint forget it
+        assert bench.client("sts", credentials).get_caller_identity()["Arn"].endswith(":assumed-role/lasting/tester")

@@ -2,11 +2,13 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from aws_bench import Bench, allow, bench, refused, role_arn  # noqa: F401
+from testbed import waiting
 from testbed.aws.client import ControlError
 
 
@@ -65,6 +67,15 @@ def test_latency_is_virtual_and_lets_the_call_through(bench: Bench):
     bench.sts.get_caller_identity()
     (fault,) = bench.control.faults()
     assert (fault["seen"], fault["hit"]) == (2, 1)
+
+
+def test_latency_after_has_its_effect_at_once_and_answers_late(bench: Bench):
+    bench.control.fault("LatencyAfter", "sqs", "CreateQueue", seconds=120)
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(bench.sqs.create_queue, QueueName="late")
+        waiting.until(lambda: bench.control.faults()[0]["hit"], 5, "the call to arrive")
+        assert bench.sqs.list_queues()["QueueUrls"] and not creating.done()
+        assert creating.result()["QueueUrl"].endswith("/late")
 
 
 def test_latency_and_an_error_meet_in_one_call(bench: Bench):

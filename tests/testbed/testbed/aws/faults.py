@@ -5,13 +5,13 @@ import re
 import threading
 from dataclasses import asdict, dataclass, field
 
-KINDS = ("Throttle", "ErrorBefore", "ErrorAfter", "ResetBefore", "ResetAfter", "Latency", "Denied")
+KINDS = ("Throttle", "ErrorBefore", "ErrorAfter", "ResetBefore", "ResetAfter", "Latency", "LatencyAfter", "Denied")
 
 BEFORE = ("Throttle", "ErrorBefore", "ResetBefore", "Latency", "Denied")
 """Kinds that act before the call has had any effect."""
 
-AFTER = ("ErrorAfter", "ResetAfter")
-"""Kinds that act when the call has had its effect: the caller cannot know."""
+AFTER = ("ErrorAfter", "ResetAfter", "LatencyAfter")
+"""Kinds that act when the call has had its effect: the caller cannot know (LatencyAfter: not yet)."""
 
 SERVICE_ALIASES = {"sfn": "stepfunctions", "states": "stepfunctions", "eventbridge": "events"}
 
@@ -20,7 +20,7 @@ SERVICE_ALIASES = {"sfn": "stepfunctions", "states": "stepfunctions", "eventbrid
 class Fault:
     """One rule. `service` and `operation` are boto3's and AWS's names ("*" for any), `caller` a regular expression searched in the
     principal's and the session's ARN. The first `skip` matching calls pass; then `count` are hit (-1: all). `status` and `code` shape
-    Error*; `seconds` (virtual) is Latency's."""
+    Error*; `seconds` (virtual) is that of Latency and LatencyAfter."""
 
     kind: str
     service: str = "*"

@@ -129,6 +129,9 @@ def _denial(context: RequestContext, principal: Principal) -> CommonServiceExcep
 
 def _faults_after(context: RequestContext, principal: Principal, response: Response) -> None:
     for fault in _hits(context, principal, faults.AFTER):
+        if fault.kind == "LatencyAfter":
+            time.sleep(CLOCK.real(fault.seconds))
+            continue
         error = _error(fault)
         if fault.kind == "ResetAfter":
             context.bed_outcome = "ConnectionReset"
