@@ -28,7 +28,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 @pytest.fixture(scope="session")
 def installed(bed: Bed) -> Iterator[Product]:
     """Windlass, running, with the account `prod`."""
-    product = Product(bed, values={"leaderElection": {"leaseDuration": "2s"}})
+    product = Product(bed, values={"leaderElection": {"leaseDuration": "6s"}})
     product.install(namespaces=(NAMESPACE, "stranger"))
     product.apply(product.account())
     product.start()
