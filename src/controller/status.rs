@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use kube::api::{Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta, Request};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,7 +82,12 @@ where
         "metadata": { "name": name, "uid": object.uid() },
         "status": status,
     });
-    let result = api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(body)).await;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let result = match Request::new(api.resource_url()).patch_subresource("status", &name, &params, &Patch::Apply(body)) {
+        // Of the answer only the metadata is read: the object may be one that does not parse.
+        Ok(request) => ctx.client.request::<PartialObjectMeta<K>>(request).await,
+        Err(error) => Err(kube::Error::BuildRequest(error)),
+    };
     ctx.metrics.status_written(kind, if result.is_ok() { "ok" } else { "error" });
     result.map(|answer| ctx.freshness.wrote(&answer)).map_err(|source| StatusError { kind, name, source: Box::new(source) })
 }
