@@ -62,6 +62,10 @@ impl Kind {
             "States.Runtime" => return Self::Runtime,
             _ => {}
         }
+        if error.starts_with("Ssm.") && cause.contains("validation error") {
+            // Arguments that no manifest could have made wrong: they are the compiler's.
+            return Self::Runtime;
+        }
         if cause.contains("Rate exceeded") || service.contains("Throttling") || service.ends_with("TooManyRequests") {
             return Self::Throttled;
         }
@@ -259,7 +263,7 @@ fn hint(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: &str
         Kind::Expression => format!("correct the expression in step {path} of the WindowsWorkflow: it was evaluated with this run's parameters and earlier results and gave an error; {again}"),
         Kind::TooMuchData => format!("Step Functions carries 256 KiB from state to state: let the scripts print less, or set output: None where later steps do not need it; {again}"),
         Kind::TooManyEvents => "one execution may have 25,000 history events: use fewer steps, fewer retries or shorter timeouts, or split the workflow; then create a new WorkflowRun".to_owned(),
-        Kind::Runtime => "Step Functions could not go on with the definition that Windlass made: please report this as a defect of Windlass, with the execution's ARN from status.executionArn".to_owned(),
+        Kind::Runtime => "AWS could not go on with the definition that Windlass made: please report this as a defect of Windlass, with the execution's ARN from status.executionArn".to_owned(),
         Kind::ExitCode => format!("correct the script of step {path} or what it found on {place}, {again}{}", whole_output(step, node)),
         Kind::NodeUnreachable => unreachable_hint(node, &place, again),
         Kind::NoTargets => format!("no managed node carries all the tags that step {path} targets together with those of the account's grant: check the tags of the nodes, that their SSM Agents are registered, and spec.targets; {again}"),
@@ -268,7 +272,7 @@ fn hint(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: &str
         Kind::NodeDenied => format!("check that the instance profile or hybrid role of {place} allows Systems Manager (AmazonSSMManagedInstanceCore) and that the node carries the tags that the account's grant asks for; {again}"),
         Kind::InvalidOutput => format!("let the script of step {path} print one JSON value and nothing else (ConvertTo-Json; no Write-Host), or set output: Text; {again}{}", whole_output(step, node)),
         Kind::Service => format!("Systems Manager itself failed; nothing in the manifest is wrong. Look at the AWS Health dashboard, {again}; a retry for this error on step {path} would carry the workflow over it"),
-        Kind::Raised => format!("step {path} of the workflow ended the run on purpose; its cause says why; when that is mended, {again}"),
+        Kind::Raised => format!("step {path} of the workflow ended the run on purpose, and its cause says why: see to that, {again}"),
     }
 }
 

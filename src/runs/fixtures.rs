@@ -22,7 +22,7 @@ pub fn at(id: i64) -> Timestamp {
 
 impl History {
     pub fn new() -> Self {
-        Self { events: Vec::new() }.event("ExecutionStarted", None, None).state("Pass", "workflow: start", &json!({}))
+        Self { events: Vec::new() }.event("ExecutionStarted", None, None).state("Pass", "start", &json!({}))
     }
 
     pub fn event(mut self, type_: &str, name: Option<&str>, output: Option<&Value>) -> Self {
@@ -81,12 +81,12 @@ impl History {
     }
 
     pub fn succeeded(self) -> Self {
-        self.state("Succeed", "workflow: end", &json!({})).ended("ExecutionSucceeded", None, None)
+        self.state("Succeed", "end", &json!({})).ended("ExecutionSucceeded", None, None)
     }
 
     /// The workflow's way out after a failure that nothing dealt with.
     pub fn fatal(self, error: &str, cause: &str) -> Self {
-        self.enter("Fail", "workflow: failed").ended("ExecutionFailed", Some(error), Some(cause))
+        self.enter("Fail", "failed").ended("ExecutionFailed", Some(error), Some(cause))
     }
 
     pub fn events(self) -> Vec<Event> {

@@ -13,9 +13,6 @@ use super::text::seconds;
 use crate::api::run::{Progress, StepPhase, StepStatus};
 use crate::aws::executions::{Event, Status};
 
-/// What stands in place of a step's path in the names of the workflow's own states.
-const WORKFLOW: &str = "workflow";
-
 /// What an execution has done so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Story {
@@ -97,11 +94,9 @@ pub fn fold(events: &[Event]) -> Story {
     fold.finish()
 }
 
-/// `<path>: <part>` taken apart. The states with which a workflow begins and ends belong to no step.
-fn state<'e>(type_: &str, name: Option<&'e str>) -> Option<(&'e str, &'e str)> {
-    let (path, part) = name?.rsplit_once(": ")?;
-    let whole = path == WORKFLOW && (matches!(part, "start" | "end") || type_.starts_with("Fail"));
-    (!whole).then_some((path, part))
+/// `<path>: <part>` taken apart. The states with which a workflow begins and ends belong to no step, and have no colon.
+fn state(name: Option<&str>) -> Option<(&str, &str)> {
+    name.and_then(|name| name.rsplit_once(": "))
 }
 
 impl Fold {
@@ -116,7 +111,7 @@ impl Fold {
             // A redriven execution goes on where it failed.
             "ExecutionRedriven" => self.end = None,
             other => {
-                let Some((path, part)) = state(other, event.name.as_deref()) else { return };
+                let Some((path, part)) = state(event.name.as_deref()) else { return };
                 if other.ends_with("StateEntered") {
                     self.entered(position, path, part, event.at);
                 } else if other.ends_with("StateExited") {

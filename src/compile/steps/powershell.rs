@@ -183,7 +183,8 @@ impl States<'_> {
         let task = Task {
             resource: "arn:aws:states:::aws-sdk:ssm:sendCommand".into(),
             arguments: Value::Object(arguments),
-            output: json!("{% {\"commandId\": $states.result.Command.CommandId} %}"),
+            // The plugin is for whoever reads the history: output of a command is asked for by plugin.
+            output: json!({ "commandId": "{% $states.result.Command.CommandId %}", "plugin": step.plugin }),
             assign: sent("$states.result.Command.CommandId"),
             retry: Vec::new(),
             catch: vec![self.caught(refused)],
