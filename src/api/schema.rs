@@ -54,6 +54,7 @@ pub fn exactly_one(what: &str, fields: &[&str]) -> Rule {
 
 /// The last pass over a generated definition.
 ///
+/// Joins the lines of each paragraph of a description: they are broken where the source code is, which `kubectl explain` would show.
 /// Takes `nullable` off everything but free-form fields (a `null` in a manifest is then dropped by the API server instead
 /// of reaching us), and takes off integer formats that Kubernetes does not know and warns about.
 pub fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
@@ -71,6 +72,10 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
     if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
         schema.format = None;
+    }
+    if let Some(description) = &mut schema.description {
+        let paragraphs = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+        *description = paragraphs.collect::<Vec<_>>().join("\n\n");
     }
     for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
         tidy(property);

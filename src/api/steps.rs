@@ -342,7 +342,10 @@ steps! {
         BlockStep, OnErrorBlock;
     }
     types {
-        /// Runs a PowerShell script on the targets.
+        /// Runs a PowerShell script on the targets, as SYSTEM, through the workflow's own Systems Manager document.
+        ///
+        /// The script runs in Windows PowerShell 5.1 under `$ErrorActionPreference = 'Stop'`. A thrown or uncaught error, `exit N` with N other than 0, or
+        /// a failing native command as the last one makes the node fail; 3010 and 1641 count as success that asks for a reboot. The step succeeds when every node does.
         powershell "powershell" Powershell => Powershell,
         /// Waits.
         wait "wait" Wait => Wait,
