@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use tracing::{info, warn};
 
 use crate::api::conditions::{self, READY, RECONCILING, STALLED, Verdict};
-use crate::api::{AwsAccount, AwsAccountStatus};
+use crate::api::{AwsAccount, AwsAccountStatus, WindowsWorkflow};
 use crate::aws::{AwsError, Class};
 use crate::resolve;
 
@@ -19,6 +21,8 @@ use super::{CATCH_UP, Error, finalize, invalid, status};
 
 /// Name of the kind.
 pub const KIND: &str = "AwsAccount";
+/// How often a deleted account looks whether workflows still need it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Brings one AwsAccount up to date.
 ///
@@ -143,21 +147,29 @@ impl Outcome {
     }
 }
 
-/// An account goes when no workflow has objects in it: without it nothing there could be taken away any more.
-async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> Result<Action, Error> {
-    let name = account.name_any();
-    let users: BTreeSet<String> = ctx
-        .stores
-        .workflows
-        .state()
-        .iter()
+/// Workflows that have objects in an account, as namespace/name.
+fn users_of<'a>(account: &str, workflows: impl Iterator<Item = &'a DeserializeGuard<WindowsWorkflow>>) -> BTreeSet<String> {
+    workflows
         .filter_map(|guard| guard.0.as_ref().ok())
         .filter(|workflow| {
             let status = workflow.status.as_ref();
-            status.and_then(|status| status.account_ref.as_ref()).is_some_and(|account| account.name == name)
+            status.and_then(|status| status.account_ref.as_ref()).is_some_and(|used| used.name == account)
         })
         .map(|workflow| format!("{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any()))
-        .collect();
+        .collect()
+}
+
+/// An account goes when no workflow has objects in it: without it nothing there could be taken away any more.
+async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> Result<Action, Error> {
+    let name = account.name_any();
+    // Before the watches have shown everything, nothing would seem to need the account.
+    ctx.stores.ready().await;
+    let mut users = users_of(&name, ctx.stores.workflows.state().iter().map(AsRef::as_ref));
+    if users.is_empty() {
+        // The watch may be behind, and the last hold goes once: the API server itself is asked.
+        let all: Api<DeserializeGuard<WindowsWorkflow>> = Api::all(ctx.client.clone());
+        users = users_of(&name, all.list(&ListParams::default()).await?.items.iter());
+    }
     if users.is_empty() {
         finalize::remove(ctx, api, account).await?;
         ctx.backoff.forget(&format!("{KIND}/{name}"));
@@ -176,5 +188,5 @@ async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> 
     let now = ctx.clock.now();
     conditions::set(&mut after.conditions, account.metadata.generation, now, Verdict::new(RECONCILING, Some(true), "InUse", message));
     status::write(ctx, api, KIND, account, before, &after).await?;
-    Ok(Action::requeue(std::time::Duration::from_secs(10)))
+    Ok(Action::requeue(ctx.clock.real(LOOK_AGAIN)))
 }

@@ -63,6 +63,8 @@ impl Election {
         let pause = self.duration / 4;
         // What was last seen of another holder's lease, and when: clocks of different machines are never compared.
         let mut watched: Option<(String, Instant)> = None;
+        // Who was last spoken of in the log: a lease that is renewed is no news.
+        let mut standing_by_for = String::new();
         loop {
             let stale = watched.as_ref().is_some_and(|(_, since)| since.elapsed() >= self.duration);
             match self.attempt(stale).await {
@@ -73,7 +75,10 @@ impl Election {
                 Ok(Attempt::Other { holder, seen }) => match &watched {
                     Some((old, _)) if *old == seen => {}
                     _ => {
-                        info!(lease = %self.name, %holder, "standing by");
+                        if standing_by_for != holder {
+                            info!(lease = %self.name, %holder, "standing by");
+                            standing_by_for = holder;
+                        }
                         watched = Some((seen, Instant::now()));
                     }
                 },

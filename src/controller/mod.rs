@@ -107,13 +107,12 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
         }
     };
     let accounts = {
-        let workflows = ctx.stores.workflows.clone();
         let controller = primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone()).watches(
             all::<WindowsWorkflow>(&ctx.client),
             watcher::Config::default(),
-            // A workflow that goes may be what the deletion of its account waits for.
-            move |workflow: DeserializeGuard<WindowsWorkflow>| {
-                let deleted = workflows.get(&ObjectRef::from_obj(&workflow)).is_none();
+            // A workflow that goes may be what the deletion of its account waits for. Whether it is still there is not asked here: that store is filled by another watch.
+            |workflow: DeserializeGuard<WindowsWorkflow>| {
+                let deleted = workflow.meta().deletion_timestamp.is_some();
                 let account = workflow.0.ok().and_then(|w| w.status).and_then(|s| s.account_ref).filter(|_| deleted);
                 account.map(|account| ObjectRef::new(&account.name))
             },

@@ -13,7 +13,7 @@ use crate::api::owned::OwnedObject;
 use crate::api::refs::AccountRef;
 use crate::api::{WindowsWorkflow, WindowsWorkflowStatus};
 use crate::aws::engine::{self, Change, Depth, Ledger, LedgerError, SyncError};
-use crate::aws::{Class, Session, executions};
+use crate::aws::{AwsError, Class, Session, executions};
 use crate::compile::{self, Problem};
 use crate::resolve;
 
@@ -107,7 +107,10 @@ impl Work<'_> {
         let key = key(workflow);
         let now = ctx.clock.now();
         let full = ctx.drift.is_due(&key, now, ctx.settings.drift_interval);
-        let prune_policies = self.may_prune(&session, &after).await;
+        let (prune_policies, kept) = match self.may_prune(&session, &after).await {
+            Ok(may) => (may, None),
+            Err(error) => (false, Some(error)),
+        };
         let owned = after.owned_objects.clone();
         let request = engine::Request {
             blueprint: &blueprint,
@@ -124,7 +127,7 @@ impl Work<'_> {
             Ok(synced) => {
                 after.owned_objects = synced.owned;
                 describe_machine(&mut after);
-                Ok((after, Outcome::in_sync(&synced.changes, synced.stale_policies)))
+                Ok((after, Outcome::in_sync(&synced.changes, synced.stale_policies, kept.as_ref())))
             }
             Err(error) => {
                 let outcome = Outcome::failed(&error);
@@ -135,20 +138,14 @@ impl Work<'_> {
     }
 
     /// Whether inline policies of older versions may go: there are some, and no execution of an older version runs.
-    async fn may_prune(&self, session: &Session, status: &WindowsWorkflowStatus) -> bool {
+    async fn may_prune(&self, session: &Session, status: &WindowsWorkflowStatus) -> Result<bool, AwsError> {
         let several = status.owned_objects.iter().any(|object| {
             object.attributes.get("policies").is_some_and(|policies| policies.split(',').filter(|p| !p.is_empty()).count() > 1)
         });
         let Some(machine) = status.state_machine_arn.as_deref().filter(|_| several) else {
-            return false;
+            return Ok(false);
         };
-        match executions::running(session, machine).await {
-            Ok(running) => running.is_empty(),
-            Err(error) => {
-                warn!(workflow = %self.workflow.name_any(), %error, "running executions could not be listed; older policies stay for now");
-                false
-            }
-        }
+        Ok(executions::running(session, machine).await?.is_empty())
     }
 }
 
@@ -207,12 +204,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn in_sync(changes: &[Change], stale_policies: bool) -> Self {
+    /// `kept`: why rights of older versions are not taken away, where AWS does not tell whether they are needed.
+    fn in_sync(changes: &[Change], stale_policies: bool, kept: Option<&AwsError>) -> Self {
+        let message = kept.map_or_else(
+            || "everything in AWS is as declared".to_owned(),
+            |error| format!("everything in AWS is as declared, but the role keeps the rights of older versions for now: whether one still runs is not known: {error}"),
+        );
         Self {
             ready: true,
             stalled: false,
             reason: "InSync".to_owned(),
-            message: "everything in AWS is as declared".to_owned(),
+            message,
             retry: if stale_policies { Retry::WhenDrained } else { Retry::AtInterval },
             changes: changes.iter().map(ToString::to_string).collect(),
         }
