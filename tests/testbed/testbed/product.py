@@ -181,7 +181,7 @@ class Product:
 
     def leads(self) -> bool:
         """Whether the process holds the lease."""
-        return "windlass_leader 1" in self.metrics()
+        return "windlass_leader 1" in self.metrics().splitlines()  # a whole line: the text that explains the metric begins alike
 
     def metrics(self) -> str:
         """The text of /metrics; empty while nothing answers."""
