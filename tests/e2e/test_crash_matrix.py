@@ -101,7 +101,7 @@ def test_at_every_write_to_aws(stage, service, operation, number, kind):
     """The controller dies with the call under way; the call has its effect all the same."""
     stage.reset()
     control = stage.bed.control
-    seconds = TIME_FACTOR  # a real second: longer than the kill takes, shorter than a lease
+    seconds = 0.3 * TIME_FACTOR  # about what the next process takes to start: the effect comes before or after its first look
     fault = control.fault(kind, service, operation, caller=CONTROLLER_ROLE_NAME, skip=number, seconds=seconds)
     hit = lambda: next(found for found in control.faults() if found["id"] == fault)["hit"] > 0  # noqa: E731
     crash = Crash(stage, hit)
