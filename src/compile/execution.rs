@@ -18,7 +18,8 @@ pub struct RunIdentity<'a> {
     pub uid: &'a str,
 }
 
-/// Sixteen characters that stand for a run where its name would be too long: in the comments of its commands. The same for the same cluster, namespace and name.
+/// Sixteen characters that stand for a run where its name would be too long: in the comments of its commands. The same for the same cluster,
+/// namespace and name.
 #[must_use]
 pub fn run_id(run: &RunIdentity<'_>) -> String {
     let mut hash = Sha256::new();
@@ -37,4 +38,29 @@ pub fn input(run: &RunIdentity<'_>, parameters: &Map<String, Value>) -> Value {
         "run": { "id": run_id(run), "uid": run.uid, "name": run.name, "namespace": run.namespace },
         "params": parameters,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_for_good() {
+        let cluster: ClusterId = "prod".parse().unwrap();
+        let run = |name| run_id(&RunIdentity { cluster_id: &cluster, namespace: "ops", name, uid: "u" });
+        // Whoever changes this leaves the commands of running executions behind when they are cancelled.
+        assert_eq!(run("disk-report-1"), "2c1fa3c8fe1b44b7");
+        assert_ne!(run("disk-report-1"), run("disk-report-2"));
+    }
+
+    #[test]
+    fn inputs_name_the_run_and_its_parameters() {
+        let cluster: ClusterId = "prod".parse().unwrap();
+        let run = RunIdentity { cluster_id: &cluster, namespace: "ops", name: "a", uid: "u-1" };
+        let parameters = Map::from_iter([("kb".to_owned(), json!("KB1"))]);
+        assert_eq!(
+            input(&run, &parameters),
+            json!({ "run": { "id": run_id(&run), "uid": "u-1", "name": "a", "namespace": "ops" }, "params": { "kb": "KB1" } })
+        );
+    }
 }

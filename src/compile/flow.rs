@@ -1,243 +1,313 @@
-//! The states of a workflow while they are put together, and what all step types share: names, results, failures.
+//! The states of a workflow while they are put together, and what all step types share: results, conditions, failures.
 //!
-//! Steps are laid out from the last to the first, so that each knows the name of the state that follows it. A step's states are named
-//! `<path>: <part>`. Whatever its type, a step passes through one of `done`, `failed` and `skipped`, Pass states whose Output is the step's
-//! report: the history of an execution tells from them what became of each step.
+//! A step's states are named `<path>: <part>`. Whatever its type, a step passes through one of `done`, `failed` and `skipped`, Pass states
+//! whose Output is the step's report: the history of an execution tells from them what became of each step.
+//!
+//! Variables: `params`, `run`, `document` are set once; `steps_<path>` is a step's result, `tries_<path>` counts its tries where it has `retry`,
+//! `deadline_<path>` is when a call must have ended, in milliseconds; `work` belongs to the step that runs now, and holds its `failure`.
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::api::steps::{ErrorName, Retry};
+use crate::api::duration::Span;
+use crate::api::steps::ErrorName;
 
-use super::asl::State;
+use super::asl::{Assign, Rule, State, assign, expression, quoted};
+use super::names;
+use super::steps::{call, fail, pass, powershell, wait};
+use super::tree::{Action, Step};
 
-/// Longest path in a state name: leaves room for the part.
-const PATH_LIMIT: usize = 60;
 /// Seconds before a further try when the manifest says nothing.
 const RETRY_INTERVAL: u64 = 30;
 
-/// Where a step stands: the steps and handlers that it is inside of, outermost first. Their results are in scope for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(pub Vec<String>);
-
-impl Scope {
-    /// The scope inside of a step.
-    #[must_use]
-    pub fn inside(&self, step: &str) -> Self {
-        let mut path = self.0.clone();
-        path.push(step.to_owned());
-        Self(path)
-    }
-
-    /// Path of a step here, as status shows it.
-    #[must_use]
-    pub fn path(&self, step: &str) -> String {
-        let mut path = self.0.join("/");
-        if !path.is_empty() {
-            path.push('/');
-        }
-        path.push_str(step);
-        path
-    }
-
-    /// An author's expression as a state evaluates it: inside of a step, `$steps` has the results of that step's own steps too.
-    #[must_use]
-    pub fn expression(&self, code: &str) -> String {
-        if self.0.is_empty() {
-            return format!("{{% {code} %}}");
-        }
-        let mut inner = String::from("$steps");
-        let mut all = vec![inner.clone()];
-        for step in &self.0 {
-            inner = format!("{inner}.`{step}`.steps");
-            all.push(inner.clone());
-        }
-        format!("{{% ( $steps := $merge([{}]); {code} ) %}}", all.join(", "))
-    }
-
-    /// An expression that gives `$steps` with the report `report` put in its place for a step here.
-    #[must_use]
-    pub fn record(&self, step: &str, report: &str) -> String {
-        // From the inside out: each level is merged into the one around it.
-        let mut at = String::from("$steps");
-        let mut levels = Vec::new();
-        for outer in &self.0 {
-            at = format!("{at}.`{outer}`");
-            levels.push((outer, at.clone()));
-            at = format!("{at}.steps");
-        }
-        let mut value = format!("$merge([{at}, {{\"{step}\": $merge([{at}.`{step}`, {report}])}}])");
-        for (outer, whole) in levels.iter().rev() {
-            let around = whole.strip_suffix(&format!(".`{outer}`")).unwrap_or("$steps");
-            value = format!("$merge([{around}, {{\"{outer}\": $merge([{whole}, {{\"steps\": {value}}}])}}])");
-        }
-        value
-    }
-}
-
-/// Name of a state.
-#[must_use]
-pub fn state_name(path: &str, part: &str) -> String {
-    if path.len() <= PATH_LIMIT {
-        return format!("{path}: {part}");
-    }
-    let hex: String = Sha256::digest(path.as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    // The end of a path tells more than its beginning.
-    let keep = PATH_LIMIT - hex.len() - 1;
-    let end: String = path.chars().skip(path.chars().count().saturating_sub(keep)).collect();
-    format!("{hex}~{end}: {part}")
-}
-
-/// A text as a JSONata string.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
-}
-
 /// Where a step goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exits {
+#[derive(Clone, Copy, Debug)]
+pub struct Exits<'e> {
     /// The state after success.
-    pub next: String,
-    /// The state after a failure that nothing here deals with. Its name is a Pass or Fail state that reads `$failure`.
-    pub failed: String,
+    pub next: &'e str,
+    /// The state after a failure that the step does not deal with itself: `failed` of the call around it. None ends the execution.
+    pub failed: Option<&'e str>,
 }
 
-/// The states made so far, and how many events of history they can come to.
-#[derive(Debug, Default)]
+/// The states made so far.
+#[derive(Debug)]
 pub struct Flow {
-    /// The states; those made last come first.
+    /// The states by name.
     pub states: Vec<(String, State)>,
-    /// Upper bound of the events of one run.
-    pub events: u64,
+    /// How many plugins the document has: each takes room in what Systems Manager answers.
+    pub plugins: usize,
+    partition: &'static str,
 }
 
 impl Flow {
-    /// Adds a state and says its name.
-    pub fn add(&mut self, path: &str, part: &str, state: State) -> String {
-        let name = state_name(path, part);
-        self.states.push((name.clone(), state));
-        name
+    /// No states yet.
+    #[must_use]
+    pub fn new(plugins: usize, partition: &'static str) -> Self {
+        Self { states: Vec::new(), plugins, partition }
     }
 
-    /// A step that goes well and has `report` (an object's fields, JSONata) as its result.
-    pub fn done(&mut self, scope: &Scope, step: &str, fields: &[(&str, String)], next: &str) -> String {
-        let path = scope.path(step);
-        let result: Vec<String> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-        let result = format!("{{{}}}", result.join(", "));
-        let mut assign = Map::new();
-        assign.insert("steps".into(), json!(format!("{{% {} %}}", scope.record(step, &result))));
-        let output = format!("{{% $merge([{{\"step\": {}, \"attempt\": {}}}, {result}]) %}}", quoted(&path), attempt(&path));
-        self.add(&path, "done", State::Pass { output: json!(output), assign, next: next.to_owned() })
+    /// ARN of the integration that calls Systems Manager.
+    #[must_use]
+    pub fn systems_manager(&self, action: &str) -> String {
+        format!("arn:{}:states:::aws-sdk:ssm:{action}", self.partition)
+    }
+
+    /// Adds a state.
+    pub fn add(&mut self, path: &str, part: &str, state: State) {
+        self.states.push((names::state(path, part), state));
+    }
+
+    /// Name of the state that a step begins with.
+    #[must_use]
+    pub fn entry(step: &Step<'_>) -> String {
+        let part = if step.when.is_some() { "when" } else { first_part(&step.action) };
+        names::state(&step.path, part)
+    }
+
+    /// Lays out steps, one after the other.
+    pub fn list(&mut self, steps: &[Step<'_>], exits: &Exits<'_>) {
+        let entries: Vec<String> = steps.iter().map(Self::entry).collect();
+        for (index, step) in steps.iter().enumerate() {
+            let next = entries.get(index + 1).map_or(exits.next, String::as_str);
+            self.step(step, &Exits { next, failed: exits.failed });
+        }
+    }
+
+    fn step(&mut self, step: &Step<'_>, exits: &Exits<'_>) {
+        if let Some(condition) = &step.when {
+            self.when(step, condition, exits.next);
+        }
+        match &step.action {
+            Action::Powershell(plan) => powershell::lay_out(self, step, plan, exits),
+            Action::Wait(seconds) => wait::lay_out(self, step, *seconds, exits),
+            Action::Pass(result) => pass::lay_out(self, step, result, exits),
+            Action::Fail(plan) => fail::lay_out(self, step, plan, exits),
+            Action::Call(plan) => call::lay_out(self, step, plan, exits),
+        }
+        for handler in &step.handlers {
+            if let Ok(steps) = &handler.body {
+                self.list(steps, exits);
+            }
+        }
     }
 
     /// The state before a step that has a condition.
-    pub fn when(&mut self, scope: &Scope, step: &str, condition: &str, entry: &str, next: &str) -> String {
-        let path = scope.path(step);
-        let mut assign = Map::new();
-        assign.insert("steps".into(), json!(format!("{{% {} %}}", scope.record(step, "{\"skipped\": true}"))));
-        let output = json!({ "step": path, "skipped": true });
-        let skipped = self.add(&path, "skipped", State::Pass { output, assign, next: next.to_owned() });
-        self.events += 4;
-        let choices = vec![(scope.expression(condition), entry.to_owned())];
-        self.add(&path, "when", State::Choice { choices, default: skipped })
+    fn when(&mut self, step: &Step<'_>, condition: &str, next: &str) {
+        let path = &step.path;
+        // Anything but true skips the step; a Choice would fail on what is neither true nor false.
+        let rule = Rule::new(&format!("({condition}) = true"), names::state(path, first_part(&step.action)));
+        self.add(path, "when", State::Choice { rules: vec![rule], default: names::state(path, "skipped") });
+        let skipped = State::Pass {
+            assign: assign([(&names::variable("steps", path), json!({ "skipped": true }))]),
+            output: json!({ "step": path, "skipped": true }),
+            next: next.to_owned(),
+        };
+        self.add(path, "skipped", skipped);
     }
 
     /// The state that begins a step which can be tried several times.
-    pub fn begin(&mut self, path: &str, next: &str) -> String {
-        let mut assign = Map::new();
-        assign.insert("tries".into(), json!(format!("{{% $merge([$tries, {{{}: 1}}]) %}}", quoted(path))));
-        assign.insert("work".into(), json!({}));
-        self.add(path, "begin", State::Pass { output: json!({}), assign, next: next.to_owned() })
+    pub fn begin(&mut self, step: &Step<'_>, mut fresh: Assign, next: &str) {
+        if !step.retry.is_empty() {
+            let mut tries = Map::from_iter([("attempt".to_owned(), json!(1))]);
+            tries.extend((0..step.retry.len()).map(|index| (format!("retry{index}"), json!(0))));
+            fresh.insert(names::variable("tries", &step.path), Value::Object(tries));
+        }
+        self.add(&step.path, "begin", State::Pass { assign: fresh, output: json!({}), next: next.to_owned() });
     }
 
-    /// The state that begins each try of a step whose tries are counted elsewhere: it changes nothing, and gives further tries a name to go to.
-    pub fn begin_anew(&mut self, path: &str, next: &str) -> String {
-        self.add(path, "begin", State::Pass { output: json!({}), assign: Map::new(), next: next.to_owned() })
+    /// The state that fails a step when a call around it has run out of time; gives its name.
+    pub fn due(&mut self, step: &Step<'_>, next: &str) -> String {
+        let late = format!("$millis() >= {}", soonest(&step.deadlines));
+        let failure = json!({
+            "step": step.path,
+            "error": "Windlass.TimedOut",
+            "cause": "the call that this step is inside of has run longer than its timeout",
+        });
+        let rule = Rule::new(&late, names::state(&step.path, "failed")).assigning(assign([("work", json!({ "failure": failure }))]));
+        self.add(&step.path, "due", State::Choice { rules: vec![rule], default: next.to_owned() });
+        names::state(&step.path, "due")
     }
 
-    /// The states after a failed try: it is reported, tried again, handled or passed on.
+    /// The state after a step that went well. `kept` is its result, `reported` what its report shows beside its name.
+    pub fn done(&mut self, step: &Step<'_>, kept: Value, reported: &[(&str, Value)], next: &str) {
+        let done = State::Pass {
+            assign: assign([(&names::variable("steps", &step.path), kept)]),
+            output: report(step, reported),
+            next: next.to_owned(),
+        };
+        self.add(&step.path, "done", done);
+    }
+
+    /// The states after a try that failed, of a step without retries that need anything set again. See [`Flow::failed_again`].
+    pub fn failed(&mut self, step: &Step<'_>, fields: &[(&str, Value)], again: &str, exits: &Exits<'_>) {
+        self.failed_again(step, fields, again, &|_| Assign::new(), exits);
+    }
+
+    /// The states after a try that failed: it is reported, then made again, handled or passed on.
     ///
-    /// They expect `$failure` to be set. `again` is the state that a further try begins with, `fields` what the report shows beside the error,
-    /// `handlers` pairs of errors and the state that a handler begins with.
-    pub fn failed(
+    /// `$work.failure` says why. `fields` are kept in the step's result beside that, `again` is the state that a further try begins with, `fresh` what
+    /// it needs assigned, given the seconds of the pause before it.
+    pub fn failed_again(
         &mut self,
-        scope: &Scope,
-        step: &str,
-        fields: &[(&str, String)],
-        retry: &[Retry],
+        step: &Step<'_>,
+        fields: &[(&str, Value)],
         again: &str,
-        handlers: &[(&[ErrorName], String)],
-        exits: &Exits,
-    ) -> String {
-        let path = scope.path(step);
-        let mut choices = Vec::new();
-        if let Some(wait) = self.again(&path, retry, again) {
-            for entry in retry {
-                let more = format!("{} <= {}", attempt(&path), entry.attempts);
-                choices.push((format!("{{% {} and {more} %}}", matches(&entry.errors)), wait.clone()));
-            }
-        }
-        for (index, (errors, entry)) in handlers.iter().enumerate() {
-            let part = if index == 0 { "handled".to_owned() } else { format!("handled {}", index + 1) };
-            let output = json!({ "step": path, "handled": true });
-            let handled = self.add(&path, &part, State::Pass { output, assign: Map::new(), next: entry.clone() });
-            choices.push((format!("{{% {} %}}", matches(errors)), handled));
-        }
-        let onward = if choices.is_empty() {
-            exits.failed.clone()
-        } else {
-            self.add(&path, "route", State::Choice { choices, default: exits.failed.clone() })
+        fresh: &dyn Fn(u64) -> Assign,
+        exits: &Exits<'_>,
+    ) {
+        let path = &step.path;
+        let onward = exits.failed.map_or_else(|| names::state(path, "fail"), str::to_owned);
+        let routed = !step.retry.is_empty() || !step.handlers.is_empty();
+        let (error, cause) = (json!("{% $work.failure.error %}"), json!("{% $work.failure.cause %}"));
+        let node = "{% $exists($work.failure.node) ? $work.failure.node : null %}";
+        let failure = json!({ "step": "{% $work.failure.step %}", "node": node, "error": error, "cause": cause });
+        let mut kept = Map::from_iter([("skipped".to_owned(), json!(false))]);
+        kept.extend([("error".to_owned(), error.clone()), ("cause".to_owned(), cause.clone()), ("failure".to_owned(), failure)]);
+        kept.extend(fields.iter().filter(|(name, _)| KEPT.contains(name)).map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let mut reported: Vec<(&str, Value)> = fields.iter().filter(|(name, _)| REPORTED.contains(name)).cloned().collect();
+        reported.extend([("error", error), ("cause", cause)]);
+        let failed = State::Pass {
+            assign: assign([(&names::variable("steps", path), Value::Object(kept))]),
+            output: report(step, &reported),
+            next: if routed { names::state(path, "route") } else { onward.clone() },
         };
-        let mut shown: Vec<String> = vec![format!("\"step\": {}", quoted(&path)), format!("\"attempt\": {}", attempt(&path))];
-        shown.extend(fields.iter().map(|(key, value)| format!("\"{key}\": {value}")));
-        shown.push("\"error\": $failure.error".into());
-        shown.push("\"cause\": $failure.cause".into());
-        let mut kept: Vec<String> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-        kept.push("\"error\": $failure.error".into());
-        kept.push("\"cause\": $failure.cause".into());
-        let mut assign = Map::new();
-        assign.insert("steps".into(), json!(format!("{{% {} %}}", scope.record(step, &format!("{{{}}}", kept.join(", "))))));
-        self.events += 8;
-        let output = json!(format!("{{% {{{}}} %}}", shown.join(", ")));
-        self.add(&path, "failed", State::Pass { output, assign, next: onward })
+        self.add(path, "failed", failed);
+        if routed {
+            self.route(step, again, fresh, &onward);
+        }
+        if exits.failed.is_none() {
+            // Longest cause: 32,768 characters (API reference, ExecutionFailedEventDetails).
+            let cause = expression("$substring($work.failure.cause, 0, 32000)");
+            let error = expression("$work.failure.error");
+            self.add(path, "fail", State::Fail { error, cause });
+        }
     }
 
-    fn again(&mut self, path: &str, retry: &[Retry], next: &str) -> Option<String> {
-        let (last, rest) = retry.split_last()?;
-        let interval = |entry: &Retry| entry.interval.map_or(RETRY_INTERVAL, crate::api::duration::Span::as_secs);
-        let seconds = if rest.is_empty() {
-            json!(interval(last))
+    fn route(&mut self, step: &Step<'_>, again: &str, fresh: &dyn Fn(u64) -> Assign, onward: &str) {
+        let path = &step.path;
+        // Once a call around it has run out of time, the failure is that call's to deal with.
+        let in_time = if step.deadlines.is_empty() {
+            String::new()
         } else {
-            let choice = rest.iter().rev().fold(interval(last).to_string(), |other, entry| {
-                format!("{} ? {} : {other}", matches(&entry.errors), interval(entry))
-            });
-            json!(format!("{{% {choice} %}}"))
+            format!(" and $millis() < {}", soonest(&step.deadlines))
         };
-        let mut assign = Map::new();
-        let count = format!("{{% $merge([$tries, {{{}: {} + 1}}]) %}}", quoted(path), attempt(path));
-        assign.insert("tries".into(), json!(count));
-        // The next try begins with nothing of this one.
-        assign.insert("work".into(), json!({}));
-        let anew = self.add(path, "anew", State::Pass { output: json!({}), assign, next: next.to_owned() });
-        Some(self.add(path, "again", State::Wait { seconds, next: anew }))
+        let mut rules: Vec<Rule> = Vec::new();
+        let tries = names::variable("tries", path);
+        for (index, retry) in step.retry.iter().enumerate() {
+            let pause = retry.interval.map_or(RETRY_INTERVAL, Span::as_secs);
+            let earlier: Vec<&ErrorName> = step.retry.iter().take(index).flat_map(|retry| &retry.errors).collect();
+            let condition = format!(
+                "{} and ${tries}.retry{index} < {}{in_time}",
+                matches(&retry.errors, &earlier),
+                retry.attempts
+            );
+            let counted = format!(
+                "$merge([${tries}, {{\"attempt\": ${tries}.attempt + 1, \"retry{index}\": ${tries}.retry{index} + 1, \"pause\": {pause}}}])"
+            );
+            let mut assign = fresh(pause);
+            assign.insert(tries.clone(), json!(expression(&counted)));
+            rules.push(Rule::new(&condition, names::state(path, "again")).assigning(assign));
+        }
+        for handler in &step.handlers {
+            rules.push(Rule::new(&format!("{}{in_time}", matches(handler.errors, &[])), names::state(path, "handled")));
+        }
+        self.add(path, "route", State::Choice { rules, default: onward.to_owned() });
+        if !step.retry.is_empty() {
+            let pause = json!(expression(&format!("${tries}.pause")));
+            self.add(path, "again", State::Wait { seconds: pause, next: again.to_owned() });
+        }
+        self.handled(step);
+    }
+
+    /// The state that leads to the handler that is for the failure.
+    fn handled(&mut self, step: &Step<'_>) {
+        let mut ways: Vec<(&[ErrorName], String)> = Vec::new();
+        for handler in &step.handlers {
+            let entry = match &handler.body {
+                Ok(steps) => steps.first().map(Self::entry),
+                Err(earlier) => ways.get(*earlier).map(|(_, entry)| entry.clone()),
+            };
+            ways.extend(entry.map(|entry| (handler.errors, entry)));
+        }
+        let state = match ways.as_slice() {
+            [] => return,
+            [(_, only)] => State::Pass {
+                assign: Assign::new(),
+                output: json!({ "step": step.path, "handled": true }),
+                next: only.clone(),
+            },
+            [rest @ .., (_, last)] => State::Choice {
+                rules: rest.iter().map(|(errors, entry)| Rule::new(&matches(errors, &[]), entry.clone())).collect(),
+                default: last.clone(),
+            },
+        };
+        self.add(&step.path, "handled", state);
     }
 }
 
-/// How many times a step has been tried, in JSONata.
+/// Fields of a failed step's report, and of its result.
+const REPORTED: [&str; 4] = ["commandId", "plugin", "counts", "nodes"];
+const KEPT: [&str; 3] = ["succeeded", "failed", "nodes"];
+
+fn first_part(action: &Action<'_>) -> &'static str {
+    match action {
+        Action::Powershell(_) | Action::Call(_) => "begin",
+        Action::Wait(_) => "wait",
+        Action::Pass(_) => "pass",
+        Action::Fail(_) => "raise",
+    }
+}
+
+fn report(step: &Step<'_>, fields: &[(&str, Value)]) -> Value {
+    let mut report = Map::from_iter([("step".to_owned(), json!(step.path)), ("attempt".to_owned(), json!(1))]);
+    if !step.retry.is_empty() {
+        report.insert("attempt".into(), json!(expression(&attempt(step))));
+    }
+    report.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    Value::Object(report)
+}
+
+/// Which try of a step this is, in JSONata.
 #[must_use]
-pub fn attempt(path: &str) -> String {
-    // A step that cannot be tried again has no count.
-    format!("($exists($lookup($tries, {0})) ? $lookup($tries, {0}) : 1)", quoted(path))
+pub fn attempt(step: &Step<'_>) -> String {
+    if step.retry.is_empty() { "1".to_owned() } else { format!("${}.attempt", names::variable("tries", &step.path)) }
 }
 
-/// Whether `$failure` is one of some errors, in JSONata.
-fn matches(errors: &[ErrorName]) -> String {
-    if errors.iter().any(|error| error.0 == "States.ALL") {
-        return "true".to_owned();
+/// Which try of a step this is, within which tries of the calls around it: `2`, `1.2`. A text, in JSONata. No two tries of a run share it.
+#[must_use]
+pub fn try_number(step: &Step<'_>) -> String {
+    let mut parts: Vec<String> = step.retried.iter().map(|tries| format!("${tries}.attempt")).collect();
+    parts.push(attempt(step));
+    match parts.as_slice() {
+        [one] if one == "1" => quoted("1"),
+        parts => {
+            let parts: Vec<String> = parts.iter().map(|part| format!("$string({part})")).collect();
+            parts.join(" & \".\" & ")
+        }
     }
-    let list: Vec<String> = errors.iter().map(|error| quoted(&error.0)).collect();
-    format!("$failure.error in [{}]", list.join(", "))
+}
+
+/// The soonest of some deadlines, in JSONata.
+#[must_use]
+pub fn soonest(deadlines: &[String]) -> String {
+    let all: Vec<String> = deadlines.iter().map(|deadline| format!("${deadline}")).collect();
+    format!("$min([{}])", all.join(", "))
+}
+
+/// Whether `$work.failure` is one of some errors and none of the ones that earlier entries name, in JSONata.
+fn matches(errors: &[ErrorName], earlier: &[&ErrorName]) -> String {
+    const ANY: &str = "States.ALL";
+    let list = |errors: &mut dyn Iterator<Item = &ErrorName>| {
+        let quoted: Vec<String> = errors.map(|error| quoted(&error.0)).collect();
+        format!("$work.failure.error in [{}]", quoted.join(", "))
+    };
+    if earlier.iter().any(|error| error.0 == ANY) {
+        return "false".to_owned();
+    }
+    let all = errors.iter().any(|error| error.0 == ANY);
+    if !all {
+        return list(&mut errors.iter().filter(|error| !earlier.contains(error)));
+    }
+    if earlier.is_empty() { "true".to_owned() } else { format!("$not({})", list(&mut earlier.iter().copied())) }
 }
 
 #[cfg(test)]
@@ -245,22 +315,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_stand_under_the_steps_that_they_are_inside_of() {
-        let top = Scope::default();
-        assert_eq!(top.record("a", "{}"), "$merge([$steps, {\"a\": $merge([$steps.`a`, {}])}])");
-        let inner = top.inside("c");
-        assert_eq!(
-            inner.record("a", "{}"),
-            "$merge([$steps, {\"c\": $merge([$steps.`c`, {\"steps\": $merge([$steps.`c`.steps, {\"a\": $merge([$steps.`c`.steps.`a`, {}])}])}])}])"
-        );
-        assert_eq!(inner.expression("1"), "{% ( $steps := $merge([$steps, $steps.`c`.steps]); 1 ) %}");
-        assert_eq!(inner.path("a"), "c/a");
-    }
-
-    #[test]
-    fn state_names_keep_to_the_limit_and_apart() {
-        let (one, two) = (format!("{}/a", "x".repeat(90)), format!("{}/a", "x".repeat(91)));
-        assert!(state_name(&one, "send failed").len() <= super::super::asl::STATE_NAME_LIMIT);
-        assert_ne!(state_name(&one, "send"), state_name(&two, "send"));
+    fn the_first_entry_that_names_an_error_is_used() {
+        let errors = |names: &[&str]| -> Vec<ErrorName> { names.iter().map(|name| ErrorName((*name).to_owned())).collect() };
+        let (exit, any) = (errors(&["Windlass.ExitCode"]), errors(&["States.ALL"]));
+        let earlier: Vec<&ErrorName> = exit.iter().collect();
+        assert_eq!(matches(&exit, &[]), "$work.failure.error in [\"Windlass.ExitCode\"]");
+        assert_eq!(matches(&any, &[]), "true");
+        assert_eq!(matches(&any, &earlier), "$not($work.failure.error in [\"Windlass.ExitCode\"])");
+        assert_eq!(matches(&exit, &any.iter().collect::<Vec<_>>()), "false");
+        assert_eq!(matches(&exit, &earlier), "$work.failure.error in []");
     }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::AwsAccountSpec;
 use crate::api::account::Grant;
 use crate::api::refs::{NodeId, Targets};
-use crate::api::AwsAccountSpec;
 
+use super::Account;
 use super::problem::Problem;
 
 /// Most keys in the targets of one command (`SendCommand`, "Targets").
 const KEYS: usize = 5;
+/// Most values of one tag key there (Systems Manager user guide, "Using targets and rate controls").
+const VALUES: usize = 5;
 
 /// Tag keys and the values accepted for each.
 pub type NodeTags = BTreeMap<String, Vec<String>>;
@@ -28,92 +31,136 @@ pub enum Nodes {
     },
 }
 
+impl Nodes {
+    /// In words: `tag Role in [web] and tag OS in [Windows]`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Tagged(tags) => in_words(tags),
+            Self::Ids { ids, .. } => ids.join(", "),
+        }
+    }
+}
+
 /// Names of the accounts that grant a namespace something.
 pub fn granting<'a>(accounts: impl Iterator<Item = (&'a str, &'a AwsAccountSpec)>, namespace: &str) -> Vec<&'a str> {
-    let mut names: Vec<&str> = accounts.filter(|(_, spec)| of(spec, namespace).next().is_some()).map(|(name, _)| name).collect();
+    let granting = accounts.filter(|(_, spec)| of(spec, namespace).next().is_some());
+    let mut names: Vec<&str> = granting.map(|(name, _)| name).collect();
     names.sort_unstable();
     names
 }
 
 fn of<'a>(account: &'a AwsAccountSpec, namespace: &str) -> impl Iterator<Item = &'a Grant> {
-    let namespace = namespace.to_owned();
-    account.grants.iter().filter(move |grant| grant.namespaces.contains(&namespace))
+    account.grants.iter().filter(move |grant| grant.namespaces.iter().any(|granted| granted == namespace))
+}
+
+/// What is wrong with an account for a namespace, whatever its manifest targets.
+///
+/// # Errors
+/// [`Problem`] when the account grants the namespace nothing.
+pub fn any(account: &Account<'_>, namespace: &str) -> Result<(), Problem> {
+    if of(account.spec, namespace).next().is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "metadata.namespace",
+        format!(
+            "AwsAccount {} grants namespace {namespace} nothing: ask the platform team for an entry under its spec.grants with namespaces: [{namespace}]",
+            account.name
+        ),
+    ))
+}
+
+/// The nodes that targets name, where there is no account to hold them against.
+///
+/// # Errors
+/// [`Problem`] at `path` when Systems Manager would not take them.
+pub fn ungranted(targets: &Targets, path: &str) -> Result<Nodes, Problem> {
+    let free = Grant {
+        name: crate::api::account::GrantName(String::new()),
+        namespaces: Vec::new(),
+        node_tags: None,
+        any_node: true,
+    };
+    limited(intersect(&free, targets).map_err(|key| empty(path, &key))?, path, None)
 }
 
 /// The nodes that targets come to under the account's grants.
 ///
 /// # Errors
-/// [`Problem`] at `path` when no grant allows them, several do in different ways, or too many tag keys come together.
-pub fn nodes(
-    account_name: &str,
-    account: &AwsAccountSpec,
-    namespace: &str,
-    targets: &Targets,
-    path: &str,
-) -> Result<Nodes, Problem> {
+/// [`Problem`] at `path` when no grant allows them, several do in different ways, or more tags come together than Systems Manager takes.
+pub fn nodes(account: &Account<'_>, namespace: &str, targets: &Targets, path: &str) -> Result<Nodes, Problem> {
     let refuse = |message: String| Err(Problem::new(path, message));
-    let grants: Vec<&Grant> = of(account, namespace).collect();
-    if grants.is_empty() {
-        return refuse(format!(
-            "AwsAccount {account_name} grants namespace {namespace} nothing: ask the platform team for an entry under spec.grants with namespaces: [{namespace}]"
-        ));
-    }
-    let reaching: Vec<&Grant> = grants.iter().copied().filter(|grant| grant.any_node || grant.node_tags.is_some()).collect();
+    any(account, namespace)?;
+    let grants: Vec<&Grant> = of(account.spec, namespace).collect();
+    let account = account.name;
+    let reaching: Vec<&Grant> =
+        grants.iter().copied().filter(|grant| grant.any_node || grant.node_tags.is_some()).collect();
     if reaching.is_empty() {
         return refuse(format!(
-            "no grant of AwsAccount {account_name} lets namespace {namespace} reach nodes: ask the platform team for nodeTags in grant {}",
-            names(&grants)
+            "no grant of AwsAccount {account} lets namespace {namespace} reach nodes: ask the platform team to set nodeTags in grant {}",
+            grants.iter().map(|grant| grant.name.0.as_str()).collect::<Vec<_>>().join(" or ")
         ));
     }
-    let within: Vec<(&Grant, Nodes)> = reaching.iter().filter_map(|grant| Some((*grant, intersect(grant, targets)?))).collect();
+    let (mut within, mut outside) = (Vec::new(), Vec::new());
+    for grant in &reaching {
+        match intersect(grant, targets) {
+            Ok(nodes) => within.push((*grant, nodes)),
+            Err(key) => outside.push(describe_outside(grant, &key)),
+        }
+    }
     match within.as_slice() {
         [] => refuse(format!(
-            "these targets are outside of what namespace {namespace} may reach: {}; target nodes within that, or ask the platform team to widen spec.grants[].nodeTags of AwsAccount {account_name}",
-            reaching.iter().map(|grant| describe(grant)).collect::<Vec<_>>().join("; ")
+            "these targets are outside of what AwsAccount {account} grants namespace {namespace}: {}; target nodes within that, or ask the platform team to widen nodeTags there",
+            outside.join("; ")
         )),
-        [(_, nodes)] => limit(nodes.clone(), path),
-        [(_, nodes), rest @ ..] if rest.iter().all(|(_, other)| other == nodes) => limit(nodes.clone(), path),
+        [(grant, nodes)] => limited(nodes.clone(), path, Some(grant)),
+        [(grant, nodes), rest @ ..] if rest.iter().all(|(_, other)| other == nodes) => {
+            limited(nodes.clone(), path, Some(grant))
+        }
         several => refuse(format!(
-            "several grants of AwsAccount {account_name} reach these targets in different ways ({}): add the tags of the one that you mean",
+            "several grants of AwsAccount {account} reach these targets, each other nodes of them ({}): add the tags of the one that you mean",
             several.iter().map(|(grant, _)| describe(grant)).collect::<Vec<_>>().join("; ")
         )),
     }
 }
 
-fn names(grants: &[&Grant]) -> String {
-    grants.iter().map(|grant| grant.name.0.as_str()).collect::<Vec<_>>().join(", ")
-}
-
 fn describe(grant: &Grant) -> String {
-    let tags = grant.node_tags.iter().flatten();
-    let tags: Vec<String> = tags.map(|(key, values)| format!("{key} in [{}]", values.join(", "))).collect();
-    let reach = if grant.any_node { "any node".to_owned() } else { tags.join(" and ") };
-    format!("grant {} allows {reach}", grant.name.0)
+    let reach = match &grant.node_tags {
+        Some(tags) => in_words(tags),
+        None => "any node".to_owned(),
+    };
+    format!("grant {} reaches {reach}", grant.name.0)
 }
 
-/// And-s a grant into targets; none when nothing is left.
-fn intersect(grant: &Grant, targets: &Targets) -> Option<Nodes> {
+fn describe_outside(grant: &Grant, key: &str) -> String {
+    let values = grant.node_tags.as_ref().and_then(|tags| tags.get(key)).map(|values| values.join(", "));
+    format!("grant {}, nodeTags {key}, has [{}]", grant.name.0, values.unwrap_or_default())
+}
+
+fn in_words(tags: &NodeTags) -> String {
+    let tags: Vec<String> = tags.iter().map(|(key, values)| format!("tag {key} in [{}]", values.join(", "))).collect();
+    tags.join(" and ")
+}
+
+/// And-s a grant into targets; the key of which nothing is left, when one is.
+fn intersect(grant: &Grant, targets: &Targets) -> Result<Nodes, String> {
     let granted = grant.node_tags.clone().unwrap_or_default();
     if let Some(ids) = &targets.node_ids {
         let mut ids: Vec<String> = ids.iter().map(|NodeId(id)| id.clone()).collect();
         ids.sort();
-        return Some(Nodes::Ids { ids, tags: sorted(granted) });
+        ids.dedup();
+        return Ok(Nodes::Ids { ids, tags: sorted(granted) });
     }
     let mut tags = granted;
     for (key, wanted) in targets.tags.iter().flatten() {
-        match tags.get_mut(key) {
-            Some(values) => {
-                values.retain(|value| wanted.contains(value));
-                if values.is_empty() {
-                    return None;
-                }
-            }
-            None => {
-                tags.insert(key.clone(), wanted.clone());
-            }
+        let values = tags.entry(key.clone()).or_insert_with(|| wanted.clone());
+        values.retain(|value| wanted.contains(value));
+        if values.is_empty() {
+            return Err(key.clone());
         }
     }
-    Some(Nodes::Tagged(sorted(tags)))
+    Ok(Nodes::Tagged(sorted(tags)))
 }
 
 fn sorted(mut tags: NodeTags) -> NodeTags {
@@ -124,16 +171,121 @@ fn sorted(mut tags: NodeTags) -> NodeTags {
     tags
 }
 
-fn limit(nodes: Nodes, path: &str) -> Result<Nodes, Problem> {
-    match &nodes {
-        Nodes::Tagged(tags) if tags.len() > KEYS => Err(Problem::new(
+fn empty(path: &str, key: &str) -> Problem {
+    Problem::new(path, format!("tag {key} has no values"))
+}
+
+fn limited(nodes: Nodes, path: &str, grant: Option<&Grant>) -> Result<Nodes, Problem> {
+    let Nodes::Tagged(tags) = &nodes else { return Ok(nodes) };
+    let with = grant.filter(|grant| grant.node_tags.is_some()).map_or_else(String::new, |grant| {
+        format!("with the nodeTags of grant {} ", grant.name.0)
+    });
+    if tags.is_empty() {
+        return Err(Problem::new(path, "targets need a tag or a node id"));
+    }
+    if tags.len() > KEYS {
+        let keys = tags.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(Problem::new(
+            path,
+            format!("{with}these targets name {} tag keys ({keys}), and Systems Manager takes {KEYS}: use fewer", tags.len()),
+        ));
+    }
+    if let Some((key, values)) = tags.iter().find(|(_, values)| values.len() > VALUES) {
+        return Err(Problem::new(
             path,
             format!(
-                "with the grant's tags these targets name {} tag keys ({}), and Systems Manager takes {KEYS}: use fewer",
-                tags.len(),
-                tags.keys().cloned().collect::<Vec<_>>().join(", ")
+                "{with}these targets name {} values of tag {key}, and Systems Manager takes {VALUES}: use fewer, or a tag that they share",
+                values.len()
             ),
-        )),
-        _ => Ok(nodes),
+        ));
+    }
+    Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn account(grants: &Value) -> AwsAccountSpec {
+        serde_json::from_value(json!({
+            "accountId": "111122223333", "region": "eu-west-1",
+            "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/org-boundary", "grants": grants
+        }))
+        .unwrap()
+    }
+
+    fn reach(grants: &Value, targets: Value) -> Result<Nodes, String> {
+        let spec = account(grants);
+        let targets: Targets = serde_json::from_value(targets).unwrap();
+        nodes(&Account { name: "prod", spec: &spec }, "ops", &targets, "spec.targets").map_err(|problem| problem.message)
+    }
+
+    fn tagged(tags: Value) -> Result<Nodes, String> {
+        Ok(Nodes::Tagged(serde_json::from_value(tags).unwrap()))
+    }
+
+    #[test]
+    fn grants_are_anded_into_targets() {
+        let grants = json!([{ "name": "ops", "namespaces": ["ops"], "nodeTags": { "OS": ["Windows"], "Role": ["web", "db"] } }]);
+        assert_eq!(reach(&grants, json!({ "tags": { "Role": ["web", "mail"] } })), tagged(json!({ "OS": ["Windows"], "Role": ["web"] })));
+        assert_eq!(
+            reach(&grants, json!({ "nodeIds": ["i-0123456789abcdef0"] })),
+            Ok(Nodes::Ids {
+                ids: vec!["i-0123456789abcdef0".into()],
+                tags: serde_json::from_value(json!({ "OS": ["Windows"], "Role": ["db", "web"] })).unwrap()
+            })
+        );
+        assert_eq!(
+            reach(&grants, json!({ "tags": { "Role": ["dc"] } })).unwrap_err(),
+            "these targets are outside of what AwsAccount prod grants namespace ops: grant ops, nodeTags Role, has [web, db]; target nodes within that, or ask the platform team to widen nodeTags there"
+        );
+    }
+
+    #[test]
+    fn any_node_must_be_said() {
+        let silent = json!([{ "name": "ops", "namespaces": ["ops"] }]);
+        assert_eq!(
+            reach(&silent, json!({ "tags": { "Role": ["web"] } })).unwrap_err(),
+            "no grant of AwsAccount prod lets namespace ops reach nodes: ask the platform team to set nodeTags in grant ops"
+        );
+        let loud = json!([{ "name": "ops", "namespaces": ["ops"], "anyNode": true }]);
+        assert_eq!(reach(&loud, json!({ "tags": { "Role": ["web"] } })), tagged(json!({ "Role": ["web"] })));
+    }
+
+    #[test]
+    fn two_grants_must_agree() {
+        let grants = json!([
+            { "name": "one", "namespaces": ["ops"], "nodeTags": { "Site": ["dc1"] } },
+            { "name": "two", "namespaces": ["ops"], "nodeTags": { "Site": ["dc2"] } }
+        ]);
+        assert_eq!(reach(&grants, json!({ "tags": { "Site": ["dc2"] } })), tagged(json!({ "Site": ["dc2"] })));
+        assert_eq!(
+            reach(&grants, json!({ "tags": { "Role": ["web"] } })).unwrap_err(),
+            "several grants of AwsAccount prod reach these targets, each other nodes of them (grant one reaches tag Site in [dc1]; grant two reaches tag Site in [dc2]): add the tags of the one that you mean"
+        );
+    }
+
+    #[test]
+    fn systems_manager_takes_five_of_each() {
+        let grants = json!([{ "name": "ops", "namespaces": ["ops"], "nodeTags": { "OS": ["Windows"] } }]);
+        let keys: Value = (0..5).map(|n| (format!("k{n}"), json!(["v"]))).collect::<serde_json::Map<_, _>>().into();
+        assert_eq!(
+            reach(&grants, json!({ "tags": keys })).unwrap_err(),
+            "with the nodeTags of grant ops these targets name 6 tag keys (OS, k0, k1, k2, k3, k4), and Systems Manager takes 5: use fewer"
+        );
+        assert_eq!(
+            reach(&grants, json!({ "tags": { "Role": ["a", "b", "c", "d", "e", "f"] } })).unwrap_err(),
+            "with the nodeTags of grant ops these targets name 6 values of tag Role, and Systems Manager takes 5: use fewer, or a tag that they share"
+        );
+    }
+
+    #[test]
+    fn granting_names_accounts() {
+        let (one, other) = (account(&json!([{ "name": "g", "namespaces": ["ops", "web"] }])), account(&json!([])));
+        let all = [("b", &one), ("a", &one), ("c", &other)];
+        assert_eq!(granting(all.into_iter(), "ops"), ["a", "b"]);
+        assert!(granting(all.into_iter(), "data").is_empty());
     }
 }

@@ -2,26 +2,43 @@
 //!
 //! Pure: no async, no client, no clock, no randomness. May use [`crate::api`], serde, parsers and hashes, and nothing else; a test
 //! holds that.
+//!
+//! [`workflow()`] reads a manifest into a [`tree`] of steps in which nothing is left to check, then lays it out: states ([`flow`], [`steps`], written
+//! by [`asl`]), the execution role ([`iam`]) and the document ([`ssm`]).
+
+use crate::api::AwsAccountSpec;
 
 pub mod asl;
 pub mod blueprint;
-mod check;
+mod bounds;
+mod digest;
 pub mod execution;
-mod expressions;
-mod flow;
+pub mod expressions;
+pub mod flow;
 pub mod grants;
 pub mod iam;
-mod layout;
+mod names;
 pub mod parameters;
-mod powershell;
+pub mod place;
+pub mod powershell;
 pub mod problem;
 mod render;
-mod role;
-mod ssm;
-mod steps;
+pub mod ssm;
+pub mod steps;
+pub mod tree;
 mod workflow;
 
 pub use blueprint::Blueprint;
+pub use digest::digest;
 pub use problem::Problem;
 pub use render::{Rendered, render};
-pub use workflow::{Account, check, workflow};
+pub use workflow::{check, workflow};
+
+/// The AwsAccount to compile for.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it says.
+    pub spec: &'a AwsAccountSpec,
+}

@@ -58,9 +58,14 @@ pub(super) fn check_declared(declared: &[Parameter]) -> Vec<Problem> {
             continue;
         }
         for value in parameter.allowed.iter().flatten() {
-            if let Err(message) = check_type(parameter, value) {
+            if let Err(message) = check(parameter, value) {
                 problems.push(Problem::new(format!("{at}.allowed"), message));
             }
+        }
+        if parameter.required && parameter.default.is_some() {
+            let name = &parameter.name.0;
+            let message = format!("parameter {name} is required, so that its default is never used: leave out one of the two");
+            problems.push(Problem::new(format!("{at}.default"), message));
         }
         if let Some(default) = &parameter.default
             && let Err(message) = check(parameter, default)
@@ -105,17 +110,22 @@ fn check(parameter: &Parameter, value: &Value) -> Result<(), String> {
     if let Some(text) = value.as_str() {
         return check_text(parameter, text);
     }
-    if let Some(number) = value.as_i64() {
-        if parameter.minimum.is_some_and(|minimum| number < minimum) || parameter.maximum.is_some_and(|maximum| number > maximum) {
-            let bound = |bound: Option<i64>, none: &str| bound.map_or_else(|| none.to_owned(), |bound| bound.to_string());
-            return Err(format!(
-                "parameter {name} must be between {} and {}, not {number}",
-                bound(parameter.minimum, "any"),
-                bound(parameter.maximum, "any")
-            ));
-        }
+    let outside = |number: i64| {
+        parameter.minimum.is_some_and(|minimum| number < minimum) || parameter.maximum.is_some_and(|maximum| number > maximum)
+    };
+    match value.as_i64() {
+        Some(number) if outside(number) => Err(format!("parameter {name} must be {}, not {number}", bounds(parameter))),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn bounds(parameter: &Parameter) -> String {
+    match (parameter.minimum, parameter.maximum) {
+        (Some(minimum), Some(maximum)) => format!("between {minimum} and {maximum}"),
+        (Some(minimum), None) => format!("{minimum} or more"),
+        (None, Some(maximum)) => format!("{maximum} or less"),
+        (None, None) => "a whole number".to_owned(),
+    }
 }
 
 fn check_text(parameter: &Parameter, text: &str) -> Result<(), String> {
@@ -147,6 +157,7 @@ mod tests {
             { "name": "count", "type": "Integer", "default": 1, "minimum": 1, "maximum": 5 },
             { "name": "site", "type": "String", "allowed": ["dc1", "dc2"] },
             { "name": "dry", "type": "Boolean", "default": false },
+            { "name": "least", "type": "Integer", "minimum": 3 },
         ]))
         .unwrap()
     }
@@ -158,7 +169,7 @@ mod tests {
     #[test]
     fn defaults_are_filled_in() {
         let values = resolve(&declared(), &given(json!({ "kb": "KB5046616", "count": 3 }))).unwrap();
-        assert_eq!(Value::Object(values), json!({ "kb": "KB5046616", "count": 3, "site": null, "dry": false }));
+        assert_eq!(Value::Object(values), json!({ "kb": "KB5046616", "count": 3, "site": null, "dry": false, "least": null }));
     }
 
     #[test]
@@ -168,9 +179,10 @@ mod tests {
             (json!({ "kb": "x" }), "spec.parameters.kb: parameter kb must match ^KB[0-9]{6,7}$, and \"x\" does not"),
             (json!({ "kb": 5 }), "spec.parameters.kb: parameter kb must be text (quote it), not 5"),
             (json!({ "kb": "KB504661", "count": 9 }), "spec.parameters.count: parameter count must be between 1 and 5, not 9"),
+            (json!({ "kb": "KB504661", "least": 2 }), "spec.parameters.least: parameter least must be 3 or more, not 2"),
             (json!({ "kb": "KB504661", "count": 1.5 }), "spec.parameters.count: parameter count must be a whole number, not 1.5"),
             (json!({ "kb": "KB504661", "site": "dc3" }), "spec.parameters.site: parameter site must be one of \"dc1\", \"dc2\", not \"dc3\""),
-            (json!({ "kb": "KB504661", "kbb": 1 }), "spec.parameters.kbb: the workflow has no parameter kbb; it has: kb, count, site, dry"),
+            (json!({ "kb": "KB504661", "kbb": 1 }), "spec.parameters.kbb: the workflow has no parameter kbb; it has: kb, count, site, dry, least"),
         ] {
             let problems = resolve(&declared(), &given(values)).unwrap_err();
             assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [message]);

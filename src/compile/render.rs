@@ -1,69 +1,57 @@
-//! A Blueprint as people review it: each object in CloudFormation's words.
-
-use std::collections::BTreeMap;
+//! Blueprints as people and tools read them: `windlass render`.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::blueprint::{Blueprint, Body};
+use super::blueprint::{Blueprint, Body, Object};
 
-/// One AWS object, rendered.
+/// An AWS object, printed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rendered {
     /// CloudFormation's name for the type.
     #[serde(rename = "type")]
-    pub type_: &'static str,
-    /// Name of the object.
+    pub type_: String,
+    /// Name in its service.
     pub name: String,
-    /// Its properties, in CloudFormation's names. Where a value is AWS's to give it stands as `${document.version}`.
+    /// What it consists of, in the words of the service's API. Definitions and policies are objects, not texts.
     pub body: Value,
 }
 
-/// Renders every object, in dependency order.
+/// Every object of a Blueprint, in dependency order. A value that only AWS can give stands as `${document.version}`.
 #[must_use]
 pub fn render(blueprint: &Blueprint) -> Vec<Rendered> {
-    blueprint
-        .objects
-        .iter()
-        .map(|object| {
-            let tags = tags(&object.tags);
-            let body = match &object.body {
-                Body::Role(role) => {
-                    let policies: Vec<Value> = role
-                        .policies
-                        .iter()
-                        .map(|(name, document)| json!({ "PolicyName": name, "PolicyDocument": document }))
-                        .collect();
-                    json!({
-                        "RoleName": role.name,
-                        "Path": role.path,
-                        "Description": role.description,
-                        "AssumeRolePolicyDocument": role.trust,
-                        "PermissionsBoundary": role.boundary_arn,
-                        "Policies": policies,
-                        "Tags": tags,
-                    })
-                }
-                Body::Document(document) => json!({
-                    "Name": document.name,
-                    "DocumentType": "Command",
-                    "DocumentFormat": "JSON",
-                    "Content": document.content,
-                    "Tags": tags,
-                }),
-                Body::StateMachine(machine) => json!({
-                    "StateMachineName": machine.name,
-                    "StateMachineType": "STANDARD",
-                    "RoleArn": machine.role_arn,
-                    "Definition": machine.definition,
-                    "Tags": tags,
-                }),
-            };
-            Rendered { type_: object.type_name(), name: object.name().to_owned(), body }
-        })
-        .collect()
+    blueprint.objects.iter().map(rendered).collect()
 }
 
-fn tags(tags: &BTreeMap<String, String>) -> Vec<Value> {
-    tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+fn rendered(object: &Object) -> Rendered {
+    let mut body = match &object.body {
+        Body::Role(role) => {
+            let policies: Map<String, Value> =
+                role.policies.iter().map(|(name, policy)| (name.clone(), policy.clone())).collect();
+            json!({
+                "Arn": role.arn,
+                "Path": role.path,
+                "Description": role.description,
+                "AssumeRolePolicyDocument": role.trust,
+                "PermissionsBoundary": role.boundary_arn,
+                "Policies": policies,
+            })
+        }
+        Body::Document(document) => json!({
+            "Arn": document.arn,
+            "DocumentType": "Command",
+            "DocumentFormat": "JSON",
+            "Content": document.content,
+        }),
+        Body::StateMachine(machine) => json!({
+            "Arn": machine.arn,
+            "Type": "STANDARD",
+            "RoleArn": machine.role_arn,
+            "Definition": machine.definition,
+        }),
+    };
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("Tags".into(), json!(object.tags));
+    }
+    Rendered { type_: object.type_name().to_owned(), name: object.name().to_owned(), body }
 }

@@ -1,254 +1,258 @@
-//! WindowsWorkflow → Blueprint: its role, its document, its state machine.
+//! WindowsWorkflow → role, document, state machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::api::names::{DOCUMENT_NAME_LIMIT, Owner, ROLE_NAME_LIMIT, STATES_NAME_LIMIT, partition};
-use crate::api::parameters::Parameter;
-use crate::api::{AwsAccountSpec, WindowsWorkflowSpec};
+use crate::api::WindowsWorkflowSpec;
+use crate::api::duration::Span;
+use crate::api::names::{DOCUMENT_NAME_LIMIT, Owner, ROLE_NAME_LIMIT, STATES_NAME_LIMIT};
 
-use super::asl::{DEFINITION_LIMIT, HISTORY_LIMIT, Machine, State};
+use super::asl::{DEFINITION_LIMIT, Machine, State, assign, expression};
 use super::blueprint::{Answer, Blueprint, Body, Document, Fill, Object, Role, StateMachine};
 use super::flow::{Exits, Flow};
-use super::grants::Nodes;
-use super::layout::Layout;
+use super::iam::{Condition, Policy, Statement};
+use super::place::Place;
 use super::problem::Problem;
-use super::{role, ssm};
+use super::ssm::{self, DOCUMENT_LIMIT, Script};
+use super::steps::powershell;
+use super::tree::{Action, Reader, Step};
+use super::{Account, bounds, grants, names, parameters};
 
-/// Names of the states that belong to no step.
+/// Most characters of a role's inline policies in sum, white space not counted (IAM quotas).
+const POLICY_LIMIT: usize = 10_240;
 const START: &str = "start";
 const END: &str = "end";
-const FAILED: &str = "failed";
 
-/// The account that a manifest is compiled for.
-#[derive(Clone, Copy, Debug)]
-pub struct Account<'a> {
-    /// Name of the AwsAccount.
-    pub name: &'a str,
-    /// Its spec.
-    pub spec: &'a AwsAccountSpec,
+/// What can be known of a workflow without an account: everything but its reach.
+#[must_use]
+pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
+    let mut reader = Reader::new(spec, None);
+    let steps = read(&mut reader, spec);
+    reader.problems.extend(bounds::check(&steps));
+    reader.problems.extend(document_problem(&content("", &reader.scripts), &reader.scripts));
+    reader.problems
 }
 
 /// Compiles a workflow.
 ///
 /// # Errors
-/// Everything that is wrong with it, not just the first.
-pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>) -> Result<Blueprint, Vec<Problem>> {
-    let mut layout = Layout::new(spec, Some((owner, account)));
-    layout.check();
-    let problems = std::mem::take(&mut layout.problems);
+/// Everything that is wrong with it, in the manifest's order.
+pub fn workflow(
+    owner: &Owner,
+    spec: &WindowsWorkflowSpec,
+    account: &Account<'_>,
+) -> Result<Blueprint, Vec<Problem>> {
+    let mut reader = Reader::new(spec, Some((account, &owner.namespace)));
+    let steps = read(&mut reader, spec);
+    let mut problems = reader.problems;
+    problems.extend(grants::any(account, &owner.namespace).err().filter(|problem| !problems.contains(problem)));
+    problems.extend(bounds::check(&steps));
+
+    let place = Place::of(account.spec);
+    let who = format!("WindowsWorkflow {}/{}", owner.namespace, owner.name);
+    let document = (!reader.scripts.is_empty()).then(|| {
+        let name = owner.aws_name(DOCUMENT_NAME_LIMIT);
+        Document { arn: place.document_arn(&name), name, content: content(&format!("Scripts of {who}"), &reader.scripts) }
+    });
+    problems.extend(document.as_ref().and_then(|document| document_problem(&document.content, &reader.scripts)));
+
+    let role = role(owner, account, &place, &steps, document.as_ref());
+    problems.extend(policy_problem(&role));
+    let machine = machine(owner, spec, &place, &steps, document.as_ref(), &role.arn);
+    let size = machine.definition.to_string().len();
+    if size > DEFINITION_LIMIT {
+        problems.push(Problem::new(
+            "spec.steps",
+            format!(
+                "the state machine's definition comes to {size} bytes, and Step Functions takes {DEFINITION_LIMIT}: call large blocks from fewer places, or use several workflows"
+            ),
+        ));
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let arns = Arns::new(owner, account.spec);
-    let document = (!layout.scripts.is_empty()).then(|| document(owner, spec, &layout, &arns));
-    let machine = machine(owner, spec, &mut layout, document.as_ref().map(|document| document.name.as_str()));
-    let mut problems = std::mem::take(&mut layout.problems);
-    problems.extend(document.as_ref().and_then(too_large));
-    let definition = machine.to_value();
-    problems.extend(over_limits(&definition, layout.events));
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let nodes: Vec<&Nodes> = layout.nodes.iter().collect();
-    let policy = role::policy(&arns, document.as_ref().map(|document| document.arn.as_str()), &nodes);
-    let policies = policy.map(|policy| (policy_name(&policy), policy)).into_iter().collect();
-    let tags: BTreeMap<String, String> =
-        account.spec.tags.iter().map(|(key, value)| (key.clone(), value.clone())).chain(owner.tags()).collect();
-    let role = Role {
-        path: owner.role_path(),
-        name: arns.role_name.clone(),
-        arn: arns.role.clone(),
-        description: format!("Execution role of WindowsWorkflow {}/{}, made by Windlass", owner.namespace, owner.name),
-        trust: role::trust(&arns, &account.spec.account_id),
-        boundary_arn: account.spec.permissions_boundary_arn.clone(),
-        policies,
-    };
-    let fills = document.as_ref().map(|document| fills(&document.name)).unwrap_or_default();
-    let machine = StateMachine {
-        name: arns.machine_name.clone(),
-        arn: arns.machine.clone(),
-        role_arn: arns.role.clone(),
-        definition,
-        fills,
-    };
+    let mut tags = account.spec.tags.clone();
+    tags.extend(owner.tags());
     let bodies = [Some(Body::Role(role)), document.map(Body::Document), Some(Body::StateMachine(machine))];
     let objects = bodies.into_iter().flatten().map(|body| Object { tags: tags.clone(), body }).collect();
     Ok(Blueprint { objects })
 }
 
-/// What can be known to be wrong with a workflow without an account.
-#[must_use]
-pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
-    let mut layout = Layout::new(spec, None);
-    layout.check();
-    layout.problems
+fn read<'a>(reader: &mut Reader<'a>, spec: &'a WindowsWorkflowSpec) -> Vec<Step<'a>> {
+    reader.problems.extend(parameters::check_declared(&spec.parameters));
+    reader.read()
 }
 
-/// ARNs and names that follow from owner and account.
-pub struct Arns {
-    /// Partition, Region and account.
-    pub partition: &'static str,
-    /// Region.
-    pub region: String,
-    /// Account id.
-    pub account: String,
-    /// ARN of the execution role.
-    pub role: String,
-    /// ARN of the state machine.
-    pub machine: String,
-    role_name: String,
-    machine_name: String,
+fn content(description: &str, scripts: &[(String, Script)]) -> Value {
+    let scripts: Vec<&Script> = scripts.iter().map(|(_, script)| script).collect();
+    ssm::document(description, &scripts)
 }
 
-impl Arns {
-    fn new(owner: &Owner, account: &AwsAccountSpec) -> Self {
-        let partition = partition(&account.region);
-        let (region, id) = (account.region.clone(), account.account_id.clone());
-        let (role_name, machine_name) = (owner.aws_name(ROLE_NAME_LIMIT), owner.aws_name(STATES_NAME_LIMIT));
-        Self {
-            partition,
-            role: format!("arn:{partition}:iam::{id}:role{}{role_name}", owner.role_path()),
-            machine: format!("arn:{partition}:states:{region}:{id}:stateMachine:{machine_name}"),
-            region,
-            account: id,
-            role_name,
-            machine_name,
+fn document_problem(content: &Value, scripts: &[(String, Script)]) -> Option<Problem> {
+    let size = content.to_string().len();
+    if size <= DOCUMENT_LIMIT {
+        return None;
+    }
+    let mut largest: Vec<&Script> = scripts.iter().map(|(_, script)| script).collect();
+    largest.sort_by_key(|script| std::cmp::Reverse(script.text.len()));
+    let largest: Vec<String> =
+        largest.iter().take(3).map(|script| format!("{} {}", script.plugin.trim_end_matches('_'), script.text.len())).collect();
+    Some(Problem::new(
+        "spec",
+        format!(
+            "the {} scripts of this workflow come to a document of {size} bytes, and Systems Manager takes {DOCUMENT_LIMIT} (largest, in bytes: {}): let scripts fetch what is large from a share or an S3 bucket, or use several workflows",
+            scripts.len(),
+            largest.join(", ")
+        ),
+    ))
+}
+
+/// The `powershell` steps, wherever they are.
+fn plans<'s>(steps: &'s [Step<'_>], found: &mut Vec<&'s powershell::Plan>) {
+    for step in steps {
+        match &step.action {
+            Action::Powershell(plan) => found.push(plan),
+            Action::Call(call) => plans(&call.steps, found),
+            Action::Wait(_) | Action::Pass(_) | Action::Fail(_) => {}
+        }
+        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
+            plans(handler, found);
         }
     }
 }
 
-fn document(owner: &Owner, spec: &WindowsWorkflowSpec, layout: &Layout<'_>, arns: &Arns) -> Document {
-    let name = owner.aws_name(DOCUMENT_NAME_LIMIT);
-    let what = spec.description.as_deref().unwrap_or("Scripts of its steps.");
-    let description = format!("WindowsWorkflow {}/{}, made by Windlass. {what}", owner.namespace, owner.name);
-    Document {
-        arn: format!("arn:{}:ssm:{}:{}:document/{name}", arns.partition, arns.region, arns.account),
-        content: ssm::document(&description, &layout.scripts),
+fn role(owner: &Owner, account: &Account<'_>, place: &Place<'_>, steps: &[Step<'_>], document: Option<&Document>) -> Role {
+    let (path, name) = (owner.role_path(), owner.aws_name(ROLE_NAME_LIMIT));
+    let machine = place.state_machine_arn(&owner.aws_name(STATES_NAME_LIMIT));
+    let trust = Statement {
+        sid: "Execution".into(),
+        service: Some("states.amazonaws.com"),
+        actions: vec!["sts:AssumeRole"],
+        resources: Vec::new(),
+        // Step Functions acts for every account: only this machine's executions are meant (confused deputy).
+        condition: Condition::default()
+            .equals("aws:SourceAccount", [place.account_id])
+            .arn_like("aws:SourceArn", [machine]),
+    };
+    let mut found = Vec::new();
+    plans(steps, &mut found);
+    let statements = document.map_or_else(Vec::new, |document| powershell::needs(&found, place, &document.arn));
+    let policies = if statements.is_empty() {
+        BTreeMap::new()
+    } else {
+        let policy = Policy { statements }.to_value();
+        let hash: String =
+            Sha256::digest(policy.to_string().as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        BTreeMap::from([(format!("windlass-{hash}"), policy)])
+    };
+    Role {
+        arn: place.role_arn(&path, &name),
+        path,
         name,
+        description: format!("Execution role of WindowsWorkflow {}/{}, made by Windlass", owner.namespace, owner.name),
+        trust: Policy { statements: vec![trust] }.to_value(),
+        boundary_arn: account.spec.permissions_boundary_arn.clone(),
+        policies,
     }
 }
 
-fn machine(owner: &Owner, spec: &WindowsWorkflowSpec, layout: &mut Layout<'_>, document: Option<&str>) -> Machine {
-    let mut flow = Flow::default();
-    let output = json!("{% {\"steps\": $count($keys($steps))} %}");
-    // Steps' states have a colon in their names: these meet none of them.
-    let end = END.to_owned();
-    flow.states.push((end.clone(), State::Succeed { output }));
-    let failed = FAILED.to_owned();
-    let fail = State::Fail { error: "{% $failure.error %}".into(), cause: "{% $substring($failure.cause, 0, 32000) %}".into() };
-    flow.states.push((failed.clone(), fail));
-    let exits = Exits { next: end, failed };
-    let first = layout.workflow(&mut flow, &exits);
-    let first = start(spec, document, &first);
-    let start = START.to_owned();
-    flow.states.push((start.clone(), first));
-    layout.events = flow.events + 4;
-    flow.states.reverse();
-    // A workflow in which nothing can fail has no use for the state that says so.
-    let reachable: BTreeSet<String> = reachable(&flow.states);
-    flow.states.retain(|(name, _)| name == &start || reachable.contains(name));
-    let timeout_seconds = spec.timeout.map(crate::api::duration::Span::as_secs);
-    Machine {
-        comment: format!("WindowsWorkflow {}/{} of cluster {}, made by Windlass", owner.namespace, owner.name, owner.cluster_id),
-        start_at: start,
-        timeout_seconds,
-        states: flow.states,
-    }
-}
-
-/// Names that some state goes to.
-fn reachable(states: &[(String, State)]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (_, state) in states {
-        match state {
-            State::Pass { next, .. } | State::Wait { next, .. } => {
-                names.insert(next.clone());
-            }
-            State::Choice { choices, default } => {
-                names.extend(choices.iter().map(|(_, next)| next.clone()));
-                names.insert(default.clone());
-            }
-            State::Task(task) => {
-                names.insert(task.next.clone());
-                names.extend(task.catch.iter().map(|catch| catch.next.clone()));
-            }
-            State::Fail { .. } | State::Succeed { .. } => {}
-        }
-    }
-    names
-}
-
-/// The first state: puts what the others read into variables.
-fn start(spec: &WindowsWorkflowSpec, document: Option<&str>, next: &str) -> State {
-    let defaults: Map<String, Value> =
-        spec.parameters.iter().map(|parameter| (parameter.name.0.clone(), default(parameter))).collect();
-    let defaults = Value::Object(defaults);
-    let mut assign = Map::new();
-    // An execution that was started without Windlass has no run, and perhaps no parameters.
-    assign.insert("params".into(), json!(format!("{{% $merge([{defaults}, $states.input.params]) %}}")));
-    assign.insert(
-        "run".into(),
-        json!("{% $merge([{\"id\": $states.context.Execution.Name, \"name\": $states.context.Execution.Name, \"namespace\": \"\", \"uid\": \"\", \"started\": $states.context.Execution.StartTime}, $states.input.run]) %}"),
-    );
-    assign.insert("steps".into(), json!({}));
-    assign.insert("tries".into(), json!({}));
-    assign.insert("work".into(), json!({}));
-    if let Some(name) = document {
-        assign.insert("document".into(), json!({ "name": name, "version": "${document.version}", "hash": "${document.hash}" }));
-    }
-    State::Pass { output: json!({}), assign, next: next.to_owned() }
-}
-
-fn default(parameter: &Parameter) -> Value {
-    parameter.default.clone().unwrap_or(Value::Null)
-}
-
-fn fills(document: &str) -> Vec<Fill> {
-    let place = |field: &str| format!("/States/{START}/Assign/document/{field}");
-    vec![
-        Fill { pointer: place("version"), answer: Answer::DocumentVersion(document.to_owned()) },
-        Fill { pointer: place("hash"), answer: Answer::DocumentHash(document.to_owned()) },
-    ]
-}
-
-/// A name that changes with the content: the rights of a new version stand beside the old ones until no execution needs those.
-fn policy_name(policy: &Value) -> String {
-    let hex: String = Sha256::digest(policy.to_string().as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    format!("windlass-{hex}")
-}
-
-fn too_large(document: &Document) -> Option<Problem> {
-    let bytes = document.content.to_string().len();
-    (bytes > ssm::DOCUMENT_LIMIT).then(|| {
+fn policy_problem(role: &Role) -> Option<Problem> {
+    let size: usize = role.policies.values().map(|policy| policy.to_string().len()).sum();
+    (size > POLICY_LIMIT).then(|| {
         Problem::new(
             "spec.steps",
             format!(
-                "the scripts of this workflow come to a document of {bytes} bytes, and Systems Manager takes {}: shorten them, or keep shared code in a module on the nodes",
-                ssm::DOCUMENT_LIMIT
+                "the execution role's policy comes to {size} characters, and IAM takes {POLICY_LIMIT}: name nodes by tags in place of ids, or use several workflows"
             ),
         )
     })
 }
 
-fn over_limits(definition: &Value, events: u64) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let bytes = definition.to_string().len();
-    if bytes > DEFINITION_LIMIT {
-        problems.push(Problem::new(
-            "spec.steps",
-            format!("the state machine's definition comes to {bytes} bytes, and Step Functions takes {DEFINITION_LIMIT}: call blocks in fewer places"),
-        ));
+fn machine(
+    owner: &Owner,
+    spec: &WindowsWorkflowSpec,
+    place: &Place<'_>,
+    steps: &[Step<'_>],
+    document: Option<&Document>,
+    role_arn: &str,
+) -> StateMachine {
+    let plugins = document.and_then(|document| document.content.get("mainSteps")?.as_array().map(Vec::len)).unwrap_or(0);
+    let mut flow = Flow::new(plugins, place.partition());
+    let first = steps.first().map_or_else(|| END.to_owned(), Flow::entry);
+    flow.states.push((START.to_owned(), start(spec, steps, document, first)));
+    flow.list(steps, &Exits { next: END, failed: None });
+    flow.states.push((END.to_owned(), State::Succeed { output: json!({ "steps": summary(steps) }) }));
+    let name = owner.aws_name(STATES_NAME_LIMIT);
+    let machine = Machine {
+        comment: spec.description.clone().unwrap_or_else(|| format!("WindowsWorkflow {}/{}", owner.namespace, owner.name)),
+        start_at: START.into(),
+        timeout_seconds: spec.timeout.map(Span::as_secs),
+        states: flow.states,
+    };
+    let fills = document.map_or_else(Vec::new, |document| {
+        let place = |field: &str| format!("/States/{START}/Assign/document/{field}");
+        vec![
+            Fill { pointer: place("version"), answer: Answer::DocumentVersion(document.name.clone()) },
+            Fill { pointer: place("hash"), answer: Answer::DocumentHash(document.name.clone()) },
+        ]
+    });
+    StateMachine {
+        arn: place.state_machine_arn(&name),
+        name,
+        role_arn: role_arn.to_owned(),
+        definition: machine.to_value(),
+        fills,
     }
-    if events > HISTORY_LIMIT {
-        problems.push(Problem::new(
-            "spec.steps",
-            format!(
-                "a run could come to {events} events of history (each try of a powershell step: 9 for each poll within its timeout, 7 for each page of nodes, about 30 beside), and Step Functions ends an execution at {HISTORY_LIMIT}: use shorter timeouts, fewer attempts or fewer steps"
-            ),
-        ));
+}
+
+/// Sets the variables that last for the whole run. An execution that was started past Windlass may lack any part of the input.
+fn start(spec: &WindowsWorkflowSpec, steps: &[Step<'_>], document: Option<&Document>, next: String) -> State {
+    let defaults: Map<String, Value> = spec
+        .parameters
+        .iter()
+        .map(|parameter| (parameter.name.0.clone(), parameter.default.clone().unwrap_or(Value::Null)))
+        .collect();
+    let params = format!("$merge([{}, $states.input.params])", Value::Object(defaults));
+    // The same for every command of the execution, and as long as the id that Windlass gives.
+    let run = "$merge([{\"id\": $substring($hash($states.context.Execution.Id, \"SHA-256\"), 0, 16), \"uid\": null, \
+               \"name\": $states.context.Execution.Name, \"namespace\": null}, $states.input.run, \
+               {\"started\": $states.context.Execution.StartTime}])";
+    let mut variables = assign([("params", json!(expression(&params))), ("run", json!(expression(run)))]);
+    if let Some(document) = document {
+        let answer = |field: &str| format!("${{document.{field}}}");
+        variables.insert(
+            "document".into(),
+            json!({ "name": document.name, "version": answer("version"), "hash": answer("hash") }),
+        );
     }
-    problems
+    variables.insert("work".into(), json!({}));
+    let mut paths = Vec::new();
+    all_paths(steps, &mut paths);
+    variables.extend(paths.iter().map(|path| (names::variable("steps", path), json!({ "skipped": true }))));
+    State::Pass { assign: variables, output: json!({}), next }
+}
+
+fn all_paths<'s>(steps: &'s [Step<'_>], found: &mut Vec<&'s str>) {
+    for step in steps {
+        found.push(&step.path);
+        if let Action::Call(call) = &step.action {
+            all_paths(&call.steps, found);
+        }
+        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
+            all_paths(handler, found);
+        }
+    }
+}
+
+/// What the execution puts out: on how many nodes each top-level step succeeded and failed.
+fn summary(steps: &[Step<'_>]) -> Value {
+    let scripts = steps.iter().filter(|step| matches!(step.action, Action::Powershell(_)));
+    let counts = scripts.map(|step| {
+        let variable = names::variable("steps", &step.path);
+        let counts = format!("{{\"succeeded\": ${variable}.succeeded, \"failed\": ${variable}.failed}}");
+        (step.path.clone(), json!(expression(&counts)))
+    });
+    Value::Object(counts.collect())
 }

@@ -11,6 +11,38 @@ pub const DEFINITION_LIMIT: usize = 1_048_576;
 /// Most events in the history of one execution (Step Functions quotas).
 pub const HISTORY_LIMIT: u64 = 25_000;
 
+/// Variables to assign, by name.
+pub type Assign = Map<String, Value>;
+
+/// A JSONata expression as a field's value.
+#[must_use]
+pub fn expression(code: &str) -> String {
+    format!("{{% {code} %}}")
+}
+
+/// A text as a field's value. A text that would be read as an expression becomes an expression that gives it, and so does the empty text, which
+/// asl-validator refuses where variables are assigned.
+#[must_use]
+pub fn text(text: &str) -> String {
+    if text.is_empty() || (text.starts_with("{%") && text.ends_with("%}")) {
+        expression(&quoted(text))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A text as a string literal of JSONata: the same as JSON's.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+/// Variables to assign.
+#[must_use]
+pub fn assign<const N: usize>(variables: [(&str, Value); N]) -> Assign {
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// A state machine in which all states use JSONata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
@@ -29,17 +61,17 @@ pub struct Machine {
 pub enum State {
     /// Computes.
     Pass {
+        /// Variables to assign.
+        assign: Assign,
         /// Result.
         output: Value,
-        /// Variables to assign.
-        assign: Map<String, Value>,
         /// Next state.
         next: String,
     },
     /// Branches.
     Choice {
-        /// Condition and next state, tried in order.
-        choices: Vec<(String, String)>,
+        /// The branches, tried in order.
+        rules: Vec<Rule>,
         /// Next state when no condition is true.
         default: String,
     },
@@ -66,6 +98,31 @@ pub enum State {
     },
 }
 
+/// A branch of a Choice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Expression that gives true or false.
+    pub condition: String,
+    /// Variables to assign when it is taken.
+    pub assign: Assign,
+    /// Next state.
+    pub next: String,
+}
+
+impl Rule {
+    /// A branch that is taken when the JSONata in `code` gives true.
+    pub fn new(code: &str, next: impl Into<String>) -> Self {
+        Self { condition: expression(code), assign: Assign::new(), next: next.into() }
+    }
+
+    /// The same, with variables to assign.
+    #[must_use]
+    pub fn assigning(mut self, assign: Assign) -> Self {
+        self.assign = assign;
+        self
+    }
+}
+
 /// A call of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
@@ -73,10 +130,10 @@ pub struct Task {
     pub resource: String,
     /// Arguments.
     pub arguments: Value,
+    /// Variables to assign, from `$states.result`.
+    pub assign: Assign,
     /// Output, from `$states.result`.
     pub output: Value,
-    /// Variables to assign, from `$states.result`.
-    pub assign: Map<String, Value>,
     /// Further tries.
     pub retry: Vec<Retry>,
     /// What to do with errors, tried in order.
@@ -89,10 +146,10 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     /// Errors.
-    pub errors: Vec<String>,
-    /// Seconds before the first.
+    pub errors: Vec<&'static str>,
+    /// Seconds before the first; each further wait is twice the one before.
     pub interval: u32,
-    /// How many.
+    /// How many; none makes the errors ones that are not tried again.
     pub attempts: u32,
 }
 
@@ -100,9 +157,9 @@ pub struct Retry {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catch {
     /// Errors.
-    pub errors: Vec<String>,
+    pub errors: Vec<&'static str>,
     /// Variables to assign, from `$states.errorOutput`.
-    pub assign: Map<String, Value>,
+    pub assign: Assign,
     /// Next state.
     pub next: String,
 }
@@ -118,7 +175,8 @@ impl Machine {
         if let Some(seconds) = self.timeout_seconds {
             machine.insert("TimeoutSeconds".into(), json!(seconds));
         }
-        let states: Map<String, Value> = self.states.iter().map(|(name, state)| (name.clone(), state.to_value())).collect();
+        let states: Map<String, Value> =
+            self.states.iter().map(|(name, state)| (name.clone(), state.to_value())).collect();
         machine.insert("States".into(), Value::Object(states));
         Value::Object(machine)
     }
@@ -127,17 +185,15 @@ impl Machine {
 impl State {
     fn to_value(&self) -> Value {
         match self {
-            Self::Pass { output, assign, next } => {
-                let mut state = Map::new();
-                state.insert("Type".into(), json!("Pass"));
-                assign_into(&mut state, assign);
+            Self::Pass { assign, output, next } => {
+                let mut state = of_type("Pass");
+                put_assign(&mut state, assign);
                 state.insert("Output".into(), output.clone());
                 state.insert("Next".into(), json!(next));
                 Value::Object(state)
             }
-            Self::Choice { choices, default } => {
-                let rules: Vec<Value> =
-                    choices.iter().map(|(condition, next)| json!({ "Condition": condition, "Next": next })).collect();
+            Self::Choice { rules, default } => {
+                let rules: Vec<Value> = rules.iter().map(Rule::to_value).collect();
                 json!({ "Type": "Choice", "Choices": rules, "Default": default })
             }
             Self::Wait { seconds, next } => json!({ "Type": "Wait", "Seconds": seconds, "Next": next }),
@@ -148,50 +204,113 @@ impl State {
     }
 }
 
+impl Rule {
+    fn to_value(&self) -> Value {
+        let mut rule = Map::new();
+        rule.insert("Condition".into(), json!(self.condition));
+        put_assign(&mut rule, &self.assign);
+        rule.insert("Next".into(), json!(self.next));
+        Value::Object(rule)
+    }
+}
+
 impl Task {
     fn to_value(&self) -> Value {
-        let mut state = Map::new();
-        state.insert("Type".into(), json!("Task"));
+        let mut state = of_type("Task");
         state.insert("Resource".into(), json!(self.resource));
         state.insert("Arguments".into(), self.arguments.clone());
-        assign_into(&mut state, &self.assign);
+        put_assign(&mut state, &self.assign);
         state.insert("Output".into(), self.output.clone());
         if !self.retry.is_empty() {
-            let retry: Vec<Value> = self
-                .retry
-                .iter()
-                .map(|retry| {
-                    json!({
-                        "ErrorEquals": retry.errors,
-                        "IntervalSeconds": retry.interval,
-                        "MaxAttempts": retry.attempts,
-                        "BackoffRate": 2,
-                    })
-                })
-                .collect();
-            state.insert("Retry".into(), json!(retry));
+            state.insert("Retry".into(), self.retry.iter().map(Retry::to_value).collect());
         }
         if !self.catch.is_empty() {
-            let catch: Vec<Value> = self
-                .catch
-                .iter()
-                .map(|catch| {
-                    let mut entry = Map::new();
-                    entry.insert("ErrorEquals".into(), json!(catch.errors));
-                    assign_into(&mut entry, &catch.assign);
-                    entry.insert("Next".into(), json!(catch.next));
-                    Value::Object(entry)
-                })
-                .collect();
-            state.insert("Catch".into(), json!(catch));
+            state.insert("Catch".into(), self.catch.iter().map(Catch::to_value).collect());
         }
         state.insert("Next".into(), json!(self.next));
         Value::Object(state)
     }
 }
 
-fn assign_into(state: &mut Map<String, Value>, assign: &Map<String, Value>) {
+impl Retry {
+    fn to_value(&self) -> Value {
+        let mut retry = Map::new();
+        retry.insert("ErrorEquals".into(), json!(self.errors));
+        if self.attempts > 0 {
+            retry.insert("IntervalSeconds".into(), json!(self.interval));
+            retry.insert("BackoffRate".into(), json!(2));
+        }
+        retry.insert("MaxAttempts".into(), json!(self.attempts));
+        Value::Object(retry)
+    }
+}
+
+impl Catch {
+    fn to_value(&self) -> Value {
+        let mut catch = Map::new();
+        catch.insert("ErrorEquals".into(), json!(self.errors));
+        put_assign(&mut catch, &self.assign);
+        catch.insert("Next".into(), json!(self.next));
+        Value::Object(catch)
+    }
+}
+
+fn of_type(type_: &str) -> Map<String, Value> {
+    Map::from_iter([("Type".to_owned(), json!(type_))])
+}
+
+fn put_assign(state: &mut Map<String, Value>, assign: &Assign) {
     if !assign.is_empty() {
         state.insert("Assign".into(), Value::Object(assign.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_stay_texts() {
+        for (given, value) in [("a", "a"), ("{% 1 %}", "{% \"{% 1 %}\" %}"), ("", "{% \"\" %}"), ("{% 1", "{% 1")] {
+            assert_eq!(text(given), value);
+        }
+        assert_eq!(quoted("a\"\\\n"), r#""a\"\\\n""#);
+    }
+
+    #[test]
+    fn writes_fields_in_a_fixed_order() {
+        let machine = Machine {
+            comment: "c".into(),
+            start_at: "a".into(),
+            timeout_seconds: Some(60),
+            states: vec![
+                (
+                    "a".into(),
+                    State::Task(Task {
+                        resource: "r".into(),
+                        arguments: json!({}),
+                        assign: assign([("x", json!(1))]),
+                        output: json!({}),
+                        retry: vec![
+                            Retry { errors: vec!["E"], interval: 1, attempts: 0 },
+                            Retry { errors: vec!["F"], interval: 2, attempts: 3 },
+                        ],
+                        catch: vec![Catch { errors: vec!["States.ALL"], assign: Assign::new(), next: "b".into() }],
+                        next: "b".into(),
+                    }),
+                ),
+                ("b".into(), State::Choice { rules: vec![Rule::new("true", "c")], default: "d".into() }),
+            ],
+        };
+        assert_eq!(
+            machine.to_value().to_string(),
+            concat!(
+                r#"{"Comment":"c","QueryLanguage":"JSONata","StartAt":"a","TimeoutSeconds":60,"States":{"#,
+                r#""a":{"Type":"Task","Resource":"r","Arguments":{},"Assign":{"x":1},"Output":{},"#,
+                r#""Retry":[{"ErrorEquals":["E"],"MaxAttempts":0},{"ErrorEquals":["F"],"IntervalSeconds":2,"BackoffRate":2,"MaxAttempts":3}],"#,
+                r#""Catch":[{"ErrorEquals":["States.ALL"],"Next":"b"}],"Next":"b"},"#,
+                r#""b":{"Type":"Choice","Choices":[{"Condition":"{% true %}","Next":"c"}],"Default":"d"}}}"#
+            )
+        );
     }
 }

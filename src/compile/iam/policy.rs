@@ -43,7 +43,7 @@ impl Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Name, letters and digits.
-    pub sid: &'static str,
+    pub sid: String,
     /// Who; in trust policies only.
     pub service: Option<&'static str>,
     /// Actions.

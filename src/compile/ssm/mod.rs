@@ -9,6 +9,9 @@ pub const DOCUMENT_LIMIT: usize = 65_536;
 /// The shortest and longest that a script may run, in seconds (`aws:runPowerShellScript`, `timeoutSeconds`).
 pub const SCRIPT_TIMEOUT: (u64, u64) = (5, 172_800);
 
+/// What the wrapper writes to the error stream when the script ended with 3010 or 1641.
+pub const REBOOT_REQUIRED: &str = "windlass: a reboot is required";
+
 /// Runs a step's script with its arguments. A file of its own, so that it can be read, linted and reviewed as what it is.
 const WRAPPER: &str = include_str!("wrapper.ps1");
 
@@ -27,9 +30,9 @@ pub struct Script {
 
 /// A Command document with one plugin per script. A command runs the one that its parameter `step` names; the others are skipped.
 #[must_use]
-pub fn document(description: &str, scripts: &[Script]) -> Value {
+pub fn document(description: &str, scripts: &[&Script]) -> Value {
     let names: Vec<&str> = scripts.iter().map(|script| script.plugin.as_str()).collect();
-    let steps: Vec<Value> = scripts.iter().map(plugin).collect();
+    let steps: Vec<Value> = scripts.iter().map(|script| plugin(script)).collect();
     json!({
         "schemaVersion": "2.2",
         "description": description,
@@ -69,11 +72,13 @@ fn wrapped(script: &Script) -> Vec<String> {
         ErrorAction::Continue => "Continue",
     };
     let mut lines = Vec::new();
-    for line in WRAPPER.lines() {
+    // The comments are for readers of the source; documents have a limit.
+    let code = WRAPPER.lines().enumerate().filter(|(index, line)| *index == 0 || !line.trim_start().starts_with('#'));
+    for (_, line) in code {
         if line == "@@SCRIPT@@" {
             lines.extend(script.text.trim_end_matches(['\r', '\n']).lines().map(|line| format!("|{line}")));
         } else {
-            lines.push(line.replace("@@ERROR_ACTION@@", error_action));
+            lines.push(line.replace("@@ERROR_ACTION@@", error_action).replace("@@REBOOT_REQUIRED@@", REBOOT_REQUIRED));
         }
     }
     lines

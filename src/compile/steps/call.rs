@@ -1,14 +1,54 @@
 //! `call`: the states of a block, in place.
 
-use serde_json::{Map, json};
+use serde_json::json;
 
-use super::super::asl::State;
-use super::super::flow::{Flow, Scope};
+use crate::api::steps::Call;
 
-/// The state after a block's last step: it reports that the step went well. The results of the block's steps are there already.
-pub fn done(flow: &mut Flow, scope: &Scope, step: &str, next: &str) -> String {
-    let path = scope.path(step);
-    let output = json!({ "step": path });
-    flow.events += 2;
-    flow.add(&path, "done", State::Pass { output, assign: Map::new(), next: next.to_owned() })
+use super::super::asl::{Assign, expression};
+use super::super::expressions::Entry;
+use super::super::flow::{Exits, Flow};
+use super::super::names;
+use super::super::tree::{Action, Context, Reader, Step};
+
+/// A `call` step, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<'a> {
+    /// The block's steps.
+    pub(in super::super) steps: Vec<Step<'a>>,
+    /// Longest time of one try, in seconds.
+    timeout: Option<u64>,
 }
+
+pub(in super::super) fn read<'a>(
+    reader: &mut Reader<'a>,
+    context: &Context<'_, 'a>,
+    step: &'a Call,
+) -> (Option<Action<'a>>, Entry) {
+    let timeout = context.view.timeout.map(crate::api::duration::Span::as_secs);
+    let deadline = timeout.map(|_| names::variable("deadline", context.path));
+    let (steps, inner) = reader.called(context, &step.block.0, deadline);
+    let entry = Entry { fields: vec!["error", "cause", "skipped"], inner, ..Entry::default() };
+    (Some(Action::Call(Plan { steps, timeout })), entry)
+}
+
+/// Lays out the states.
+pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan<'_>, exits: &Exits<'_>) {
+    let done = names::state(&step.path, "done");
+    let first = plan.steps.first().map_or_else(|| done.clone(), Flow::entry);
+    let deadline = |extra: u64| -> Assign {
+        let timeout = plan.timeout.map(|timeout| {
+            let until = expression(&format!("$millis() + {}", (timeout + extra) * 1000));
+            (names::variable("deadline", &step.path), json!(until))
+        });
+        timeout.into_iter().collect()
+    };
+    flow.begin(step, deadline(0), &first);
+    let failed = names::state(&step.path, "failed");
+    flow.list(&plan.steps, &Exits { next: &done, failed: Some(&failed) });
+    // A further try has its time from when it begins, which is after the pause before it.
+    flow.failed_again(step, &[], &first, &deadline, exits);
+    flow.done(step, json!({ "skipped": false }), &[], exits.next);
+}
+
+/// Most events of history of one try, without the block's steps.
+pub(in super::super) const EVENTS: u64 = 6;

@@ -1,4 +1,4 @@
-//! Step types: what each compiles to. One file per type.
+//! Step types. One file per type: what is checked of it, its states, its documents and what its role needs.
 
 pub mod call;
 pub mod fail;

@@ -1,0 +1,73 @@
+//! Where AWS objects are: account, Region, partition, and the ARNs that follow.
+
+use crate::api::AwsAccountSpec;
+use crate::api::names;
+
+/// An account and Region.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The account's id.
+    pub account_id: &'a str,
+    region: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// Where an AwsAccount is.
+    #[must_use]
+    pub fn of(account: &'a AwsAccountSpec) -> Self {
+        Self { account_id: &account.account_id, region: &account.region }
+    }
+
+    /// Partition: the second part of every ARN there.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        names::partition(self.region)
+    }
+
+    fn arn(&self, service: &str, region: &str, resource: &str) -> String {
+        format!("arn:{}:{service}:{region}:{}:{resource}", self.partition(), self.account_id)
+    }
+
+    /// ARN of a role; `path` has both slashes.
+    #[must_use]
+    pub fn role_arn(&self, path: &str, name: &str) -> String {
+        self.arn("iam", "", &format!("role{path}{name}"))
+    }
+
+    /// ARN of a Systems Manager document of this account.
+    #[must_use]
+    pub fn document_arn(&self, name: &str) -> String {
+        self.arn("ssm", self.region, &format!("document/{name}"))
+    }
+
+    /// ARN of a state machine.
+    #[must_use]
+    pub fn state_machine_arn(&self, name: &str) -> String {
+        self.arn("states", self.region, &format!("stateMachine:{name}"))
+    }
+
+    /// ARN of an EC2 instance.
+    #[must_use]
+    pub fn instance_arn(&self, id: &str) -> String {
+        self.arn("ec2", self.region, &format!("instance/{id}"))
+    }
+
+    /// ARN of a hybrid managed node.
+    #[must_use]
+    pub fn managed_instance_arn(&self, id: &str) -> String {
+        self.arn("ssm", self.region, &format!("managed-instance/{id}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_have_the_regions_partition() {
+        let place = Place { account_id: "111122223333", region: "cn-north-1" };
+        assert_eq!(place.role_arn("/windlass/prod/", "r"), "arn:aws-cn:iam::111122223333:role/windlass/prod/r");
+        assert_eq!(place.document_arn("d"), "arn:aws-cn:ssm:cn-north-1:111122223333:document/d");
+        assert_eq!(place.instance_arn("*"), "arn:aws-cn:ec2:cn-north-1:111122223333:instance/*");
+    }
+}

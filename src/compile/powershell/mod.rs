@@ -1,0 +1,114 @@
+//! Scripts, looked into before anything is deployed: syntax errors, what Windows PowerShell 5.1 lacks, text that the agent would replace, and the names of
+//! the parameters that a script takes.
+//!
+//! Parsed, not run: a script that passes can still be wrong.
+
+mod newer;
+mod scan;
+
+use regex_lite::Regex;
+use tree_sitter::{Node, Parser, Tree};
+
+/// Something wrong in a script, at a line and column, both from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+/// What a script is found to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Names in its `param()` block, without `$`; an empty list when it has no such block, none when it cannot be told.
+    pub parameters: Option<Vec<String>>,
+}
+
+/// Looks into a script.
+#[must_use]
+pub fn look(text: &str) -> Script {
+    let mut findings: Vec<Finding> = replaced(text);
+    let scanned = scan::scan(text);
+    let masked = masked(text, &scanned.verbatim);
+    let tree = parse(&masked);
+    let newer = tree.as_ref().map(|tree| newer::find(&masked, tree.root_node())).unwrap_or_default();
+    findings.extend(newer.into_iter().map(|(byte, message)| finding(text, byte, message)));
+    findings.extend(scanned.fault.map(|fault| finding(text, fault.byte, fault.message)));
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    Script { findings, parameters: tree.and_then(|tree| parameters(&masked, tree.root_node())) }
+}
+
+fn parse(text: &str) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).ok()?;
+    parser.parse(text, None)
+}
+
+/// The script with what is no PowerShell blanked out, byte for byte.
+fn masked(text: &str, verbatim: &[std::ops::Range<usize>]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for range in verbatim {
+        bytes.get_mut(range.clone()).unwrap_or_default().fill(b' ');
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+fn finding(text: &str, byte: usize, message: impl Into<String>) -> Finding {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Finding { line, column, message: message.into() }
+}
+
+/// Systems Manager's agent replaces `{{ name }}` anywhere in a document, scripts included.
+fn replaced(text: &str) -> Vec<Finding> {
+    let Ok(shape) = Regex::new(r"\{\{\s*([A-Za-z0-9_:./-]+)\s*\}\}") else { return Vec::new() };
+    let message = |found: &str| {
+        format!(
+            "the agent on the node would put a parameter in place of {found}: break it up, as in ('{{' + '{{name}}' + '}}'), or hand the text over through parameters"
+        )
+    };
+    shape.find_iter(text).map(|found| finding(text, found.start(), message(found.as_str()))).collect()
+}
+
+/// Calls `see` for every node, a node before the ones inside of it.
+fn visit<'t>(root: Node<'t>, see: &mut impl FnMut(Node<'t>)) {
+    // A stack of our own: a script may nest deeper than a thread's stack bears.
+    let mut stack = vec![root];
+    while let Some(node) = stack.pop() {
+        see(node);
+        let mut cursor = node.walk();
+        let mut children: Vec<Node<'t>> = node.children(&mut cursor).collect();
+        children.reverse();
+        stack.append(&mut children);
+    }
+}
+
+/// Names in the script's own `param()` block.
+fn parameters(text: &str, root: Node<'_>) -> Option<Vec<String>> {
+    let mut cursor = root.walk();
+    let Some(block) = root.children(&mut cursor).find(|child| child.kind() == "param_block") else {
+        // Where the grammar gave up, a block may be there and not have been seen.
+        let word = Regex::new(r"(?i)\bparam\s*\(").ok()?;
+        return if root.has_error() && word.is_match(text) { None } else { Some(Vec::new()) };
+    };
+    let mut names = Vec::new();
+    visit(block, &mut |node| {
+        if node.kind() == "script_parameter" {
+            let mut cursor = node.walk();
+            let variable = node.children(&mut cursor).find(|child| child.kind() == "variable");
+            if let Some(name) = variable.and_then(|variable| text.get(variable.byte_range())) {
+                names.push(name.trim_start_matches('$').to_owned());
+            }
+        }
+    });
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+use super::*;
+
+#[test]
+fn good_scripts_pass() {
+    for text in [
+        "Get-PSDrive -PSProvider FileSystem |\n  Select-Object Name, Used, Free |\n  ConvertTo-Json\n",
+        "param([Parameter(Mandatory)][ValidatePattern('^KB\\d+$')][string] $Kb)\n$ErrorActionPreference = 'Stop'\nif (Get-HotFix -Id $Kb) { return }\n",
+        "@{ status = [int](Invoke-WebRequest http://localhost/health -UseBasicParsing).StatusCode } | ConvertTo-Json\n",
+        "Write-Output 'a && b || c ?? d'\n# a && b ? c : d\n",
+        "$p = Start-Process wusa.exe -ArgumentList \"C:\\Patches\\$Kb.msu\", '/quiet' -Wait -PassThru\nif ($p.ExitCode -notin 0, 3010) { throw \"wusa exited with $($p.ExitCode)\" }\n",
+        "cmd.exe --% /c a && b || c\n",
+        "Get-ChildItem | ? { $_.Length -gt 1 } | % { $_ }\n",
+        "Import-Module $PSScriptRoot\\..\\a.psd1\nRemove-Item $env:TEMP\\*\n",
+        "Invoke-WebRequest http://host/a?b=c:d\n",
+        "Do-Work\nData-It\nParam-It\nForEach-Object { 1 }\nswitch ($x) { 1 { 'a'; break outer } default { 'b' } }\n",
+        "Get-Date | ForEach-Object { $_ } -Begin { 1 }",
+        "Start-Job { 1 } -Parallel",
+    ] {
+        assert_eq!(look(text).findings, [], "{text}");
+    }
+}
+
+#[test]
+fn mistakes_have_a_line_and_column() {
+    for (text, line, column, part) in [
+        ("Get-Date\nif ($x) {\n", 2, 9, "this { is never closed"),
+        ("a\n  Get-Date && Get-Item x\n", 2, 12, "&& came with PowerShell 7"),
+        ("Get-Date || exit 1", 1, 10, "|| came with"),
+        ("$a ?? $b", 1, 4, "?? came with"),
+        ("$a ??= $b", 1, 4, "?? came with"),
+        ("$x = $true ? 1 : 2", 1, 12, "a ? b : c came with"),
+        ("$x = ($a -eq 1) ? 'a' : 'b'", 1, 17, "a ? b : c came with"),
+        ("${a}?.Length", 1, 5, "?. and ?[]"),
+        ("${a}?[0]", 1, 5, "?. and ?[]"),
+        ("Get-Item x | ConvertTo-Json -Depth 3 -asarray", 1, 38, "-AsArray came with"),
+        ("1..3 | ForEach-Object -Parallel { $_ }", 1, 23, "-Parallel came with"),
+        ("1..3 | % -Parallel { $_ }", 1, 10, "-Parallel came with"),
+        ("'ü'; Write-Output {{ region }}", 1, 19, "in place of {{ region }}"),
+        ("\"{{ssm:secret}}\"", 1, 2, "in place of {{ssm:secret}}"),
+    ] {
+        let found = look(text).findings;
+        assert!(
+            found.iter().any(|f| (f.line, f.column) == (line, column) && f.message.contains(part)),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn parameters_are_found() {
+    let names = |text: &str| look(text).parameters;
+    assert_eq!(names("param([string] $Kb, $Other = 1)\n$Kb"), Some(vec!["Kb".into(), "Other".into()]));
+    assert_eq!(names("# why\n[CmdletBinding()]\nparam(\n  [Parameter(Mandatory)]\n  [string] $A\n)\n"), Some(vec!["A".into()]));
+    assert_eq!(names("Get-Date"), Some(vec![]));
+    assert_eq!(names("function f { param($X) $X }\nf 1"), Some(vec![]));
+}
+
+#[test]
+fn deep_scripts_end_in_an_answer() {
+    let deep = "(".repeat(20_000) + "1" + &")".repeat(20_000);
+    assert_eq!(look(&deep).parameters, Some(vec![]));
+}

@@ -1,0 +1,161 @@
+//! Sending the command.
+//!
+//! `SendCommand` has no client token: after an unknown outcome it is never sent again, the command is looked for by its comment instead.
+
+use serde_json::{Map, Value, json};
+
+use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, quoted, text};
+use super::super::super::flow::{Flow, try_number};
+use super::super::super::grants::Nodes;
+use super::super::super::names;
+use super::{States, merged, patience};
+
+/// Seconds within which a node must have taken the command; one that does not is unreachable.
+const DELIVERY: u64 = 600;
+/// The fewest seconds that `SendCommand` takes for that (`TimeoutSeconds`).
+const DELIVERY_LEAST: u64 = 30;
+/// How often a throttled send is made again: for six minutes in all.
+const HOLDS: u64 = 10;
+/// How often a command whose sending gave no answer is looked for, and the seconds before each look.
+const SEARCHES: u64 = 3;
+const SEARCH_PAUSE: u64 = 5;
+/// Longest path in a comment: leaves room for the run's id and the numbers of five tries in each other.
+const COMMENT_PATH_LIMIT: usize = 55;
+
+impl States<'_> {
+    pub(super) fn send(&self, flow: &mut Flow) {
+        let path = &self.step.path;
+        let code = format!(
+            "{{\"began\": $work.began, \"held\": $work.held, \"sought\": 0, \"failure\": {}}}",
+            self.raised()
+        );
+        let refused = Catch {
+            errors: vec!["States.ALL"],
+            assign: assign([("work", json!(expression(&code)))]),
+            next: self.name("refused"),
+        };
+        let task = Task {
+            resource: flow.systems_manager("sendCommand"),
+            arguments: self.arguments(),
+            assign: assign([("work", sent("$states.result.Command.CommandId"))]),
+            output: json!({ "commandId": "{% $states.result.Command.CommandId %}" }),
+            retry: Vec::new(),
+            catch: vec![refused],
+            next: self.name("wait"),
+        };
+        flow.add(path, "send", State::Task(task));
+        self.refused(flow);
+        self.search(flow);
+    }
+
+    fn arguments(&self) -> Value {
+        let plan = self.plan;
+        let mut arguments = Map::new();
+        arguments.insert("DocumentName".into(), json!("{% $document.name %}"));
+        arguments.insert("DocumentVersion".into(), json!("{% $document.version %}"));
+        arguments.insert("DocumentHash".into(), json!("{% $document.hash %}"));
+        arguments.insert("DocumentHashType".into(), json!("Sha256"));
+        match &plan.nodes {
+            Nodes::Ids { ids, .. } => {
+                arguments.insert("InstanceIds".into(), json!(ids));
+            }
+            Nodes::Tagged(tags) => {
+                let target = |(key, values): (&String, &Vec<String>)| {
+                    let values: Vec<String> = values.iter().map(|value| text(value)).collect();
+                    json!({ "Key": format!("tag:{key}"), "Values": values })
+                };
+                arguments.insert("Targets".into(), tags.iter().map(target).collect());
+            }
+        }
+        // Systems Manager's own defaults, said out loud: after the first failure no further node is sent to.
+        arguments.insert("MaxConcurrency".into(), json!("50"));
+        arguments.insert("MaxErrors".into(), json!("0"));
+        arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.min(DELIVERY).max(DELIVERY_LEAST)));
+        arguments.insert("Comment".into(), json!(expression(&self.comment())));
+        let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
+        if let Some(object) = &plan.arguments {
+            // $base64encode takes Latin-1 only, so the JSON is percent-encoded first.
+            let encoded = format!("$base64encode($encodeUrlComponent($string({object})))");
+            parameters.insert("arguments".into(), json!([expression(&encoded)]));
+        }
+        arguments.insert("Parameters".into(), Value::Object(parameters));
+        Value::Object(arguments)
+    }
+
+    /// The comment by which a command is found again: `windlass:<run id>:<path>#<try>`, 100 characters at most (`SendCommand`, Comment).
+    fn comment(&self) -> String {
+        let path = names::short(&self.step.path, COMMENT_PATH_LIMIT);
+        format!("\"windlass:\" & $run.id & {} & {}", quoted(&format!(":{path}#")), try_number(self.step))
+    }
+
+    /// What becomes of a send that failed: a throttled one is made again, one with an unknown outcome is looked for.
+    fn refused(&self, flow: &mut Flow) {
+        let path = &self.step.path;
+        // Ssm.SsmException is throttling as well as access denied: only its text tells.
+        let throttled = format!(
+            "($contains($work.failure.cause, \"Rate exceeded\") or $contains($work.failure.error, \"Throttl\")) and $work.held < {HOLDS}"
+        );
+        let unknown = "$work.failure.error in [\"States.Timeout\", \"Ssm.SdkClientException\", \"Ssm.InternalServerErrorException\"] \
+                       or $contains($work.failure.cause, \"Status Code: 5\")";
+        let held = assign([("work", merged("{\"held\": $work.held + 1}"))]);
+        let rules =
+            vec![Rule::new(&throttled, self.name("hold")).assigning(held), Rule::new(unknown, self.name("seek"))];
+        flow.add(path, "refused", State::Choice { rules, default: self.name("failed") });
+        let hold = json!("{% $min([60, $power(2, $work.held)]) %}");
+        flow.add(path, "hold", State::Wait { seconds: hold, next: self.name("send") });
+    }
+
+    fn search(&self, flow: &mut Flow) {
+        let path = &self.step.path;
+        flow.add(path, "seek", State::Wait { seconds: json!(SEARCH_PAUSE), next: self.name("find") });
+        let code = format!(
+            "( $comment := {}; $ids := $states.result.Commands[Comment = $comment].CommandId; \
+             $merge([$work, {{\"sought\": $work.sought + 1, \"commandId\": $exists($ids) ? $ids[0] : null}}]) )",
+            self.comment()
+        );
+        let unread = merged("{\"sought\": $work.sought + 1, \"commandId\": null}");
+        let task = Task {
+            resource: flow.systems_manager("listCommands"),
+            arguments: json!({
+                "Filters": [
+                    { "Key": "DocumentName", "Value": "{% $document.name %}" },
+                    { "Key": "InvokedAfter", "Value": "{% $substring($fromMillis($work.began - 60000), 0, 19) & \"Z\" %}" },
+                ],
+                "MaxResults": 50,
+            }),
+            assign: assign([("work", json!(expression(&code)))]),
+            output: json!({}),
+            retry: patience(),
+            catch: vec![Catch { errors: vec!["States.ALL"], assign: assign([("work", unread)]), next: self.name("found") }],
+            next: self.name("found"),
+        };
+        flow.add(path, "find", State::Task(task));
+        let rules = vec![
+            Rule::new("$work.commandId != null", self.name("wait")).assigning(assign([("work", sent("$work.commandId"))])),
+            Rule::new(&format!("$work.sought < {SEARCHES}"), self.name("seek")),
+        ];
+        flow.add(path, "found", State::Choice { rules, default: self.name("lost") });
+        let cause = "\"SendCommand gave no answer that says whether the command was sent (\" & $work.failure.cause & \"), and no command with its comment was found; \
+                     it was not sent again, since it would then run twice\"";
+        let lost = merged(&format!("{{\"failure\": $merge([$work.failure, {{\"cause\": {cause}}}])}}"));
+        let lost = State::Pass { assign: assign([("work", lost)]), output: json!({}), next: self.name("failed") };
+        flow.add(path, "lost", lost);
+    }
+}
+
+/// `$work` once a command was sent: whatever came before is gone.
+fn sent(command_id: &str) -> Value {
+    json!({
+        "commandId": expression(command_id),
+        "started": "{% $millis() %}",
+        "elapsed": 0,
+        "targets": 0,
+        "nodes": [],
+        "total": 0,
+        "succeeded": 0,
+        "failed": 0,
+        "next": null,
+        "lags": 0,
+        "raw": false,
+    })
+}

@@ -1,0 +1,397 @@
+//! The steps as they will run: blocks put in where they are called, handlers where they are needed, expressions compiled, targets resolved, names given.
+//!
+//! Reading a manifest finds everything that is wrong with it. What comes out has nothing left to check.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::WindowsWorkflowSpec;
+use crate::api::refs::Targets;
+use crate::api::steps::{Block, ErrorName, HandlerBody, NotOneStepType, Retry, StepKind, StepView};
+
+use super::Account;
+use super::expressions::{self, Entry, Scope};
+use super::grants::{self, Nodes};
+use super::names;
+use super::problem::Problem;
+use super::ssm::Script;
+use super::steps::{call, fail, pass, powershell, wait};
+
+/// How deep blocks may call blocks.
+const DEPTH: usize = 5;
+
+/// One step at one place. A block that is called twice gives its steps twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<'a> {
+    /// The names of the steps that it is inside of and its own: `undo/restore`.
+    pub path: String,
+    /// Where it stands in the manifest: `spec.blocks[0].steps[1]`.
+    pub at: String,
+    /// The JSONata that decides whether it runs.
+    pub when: Option<String>,
+    /// Further tries.
+    pub retry: &'a [Retry],
+    /// The deadlines of the calls that it is inside of, as variables.
+    pub deadlines: Vec<String>,
+    /// The counts of tries of those that are tried again, as variables.
+    pub retried: Vec<String>,
+    /// What is done about which errors.
+    pub handlers: Vec<Handler<'a>>,
+    /// What it does.
+    pub action: Action<'a>,
+}
+
+/// What is done about some errors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handler<'a> {
+    /// The errors.
+    pub errors: &'a [ErrorName],
+    /// The steps that run. None: those of an earlier handler of the same step, which names the same block; its position.
+    pub body: Result<Vec<Step<'a>>, usize>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// Runs a script.
+    Powershell(powershell::Plan),
+    /// Waits so many seconds.
+    Wait(u64),
+    /// Gives a result.
+    Pass(serde_json::Value),
+    /// Fails.
+    Fail(fail::Plan),
+    /// Runs a block.
+    Call(call::Plan<'a>),
+}
+
+impl Step<'_> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+/// Where a list of steps stands.
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    /// The list in the manifest: `spec.steps`.
+    at: String,
+    /// Path of the step that the list is inside of.
+    inside: Option<String>,
+    /// What the plugins of its scripts are named behind: a block with a dot, a step that a handler belongs to with an underscore.
+    plugins: String,
+    /// What expressions may refer to.
+    scope: Scope,
+    deadlines: Vec<String>,
+    retried: Vec<String>,
+    targets: Option<(&'a Targets, String)>,
+    /// The blocks that are being called.
+    blocks: Vec<&'a str>,
+}
+
+/// A step's surroundings, for the file of its type.
+pub(super) struct Context<'p, 'a> {
+    pub(super) view: &'p StepView<'a>,
+    pub(super) at: &'p str,
+    pub(super) path: &'p str,
+    pub(super) scope: &'p Scope,
+    place: &'p Place<'a>,
+}
+
+/// Reads a workflow.
+pub struct Reader<'a> {
+    spec: &'a WindowsWorkflowSpec,
+    account: Option<(&'a Account<'a>, &'a str)>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// The scripts by where they stand, in the order in which they were met.
+    pub scripts: Vec<(String, Script)>,
+    reached: BTreeSet<&'a str>,
+    /// False while blocks are read that nothing calls: they are checked and give nothing.
+    keeping: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader. Without an account (and a namespace in it) targets are not held against grants.
+    #[must_use]
+    pub fn new(spec: &'a WindowsWorkflowSpec, account: Option<(&'a Account<'a>, &'a str)>) -> Self {
+        Self { spec, account, problems: Vec::new(), scripts: Vec::new(), reached: BTreeSet::new(), keeping: true }
+    }
+
+    /// Reads the steps, and checks the blocks that none of them leads to.
+    pub fn read(&mut self) -> Vec<Step<'a>> {
+        let spec = self.spec;
+        self.unique(spec.parameters.iter().map(|parameter| parameter.name.0.as_str()), "spec.parameters", "parameter");
+        self.unique(spec.blocks.iter().map(|block| block.name.0.as_str()), "spec.blocks", "block");
+        let scope = Scope {
+            parameters: spec.parameters.iter().map(|parameter| parameter.name.0.clone()).collect(),
+            ..Scope::default()
+        };
+        let place = Place {
+            at: "spec.steps".into(),
+            inside: None,
+            plugins: String::new(),
+            scope,
+            deadlines: Vec::new(),
+            retried: Vec::new(),
+            targets: spec.targets.as_ref().map(|targets| (targets, "spec.targets".to_owned())),
+            blocks: Vec::new(),
+        };
+        let (steps, _) = self.list(spec.steps.iter().map(crate::api::steps::Step::view).collect(), &place);
+        self.keeping = false;
+        for block in &spec.blocks {
+            if !self.reached.contains(block.name.0.as_str()) {
+                let mut place = place.clone();
+                place.scope.open = true;
+                self.block(&block.name.0, "", &place);
+            }
+        }
+        self.settle();
+        steps
+    }
+
+    /// Each problem once, in the manifest's order.
+    fn settle(&mut self) {
+        let mut seen: Vec<Problem> = Vec::new();
+        for problem in self.problems.drain(..) {
+            if !seen.contains(&problem) {
+                seen.push(problem);
+            }
+        }
+        seen.sort_by(|one, other| names::manifest_order(&one.path).cmp(&names::manifest_order(&other.path)));
+        self.problems = seen;
+    }
+
+    pub(super) fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(path, message));
+    }
+
+    /// Notes what is wrong with an expression at `path`, and gives it where nothing is.
+    pub(super) fn sound<T>(&mut self, path: &str, result: Result<T, Vec<String>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(faults) => {
+                for fault in faults {
+                    self.problem(path, fault);
+                }
+                None
+            }
+        }
+    }
+
+    fn unique<'n>(&mut self, names: impl Iterator<Item = &'n str>, at: &str, what: &str) {
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.enumerate() {
+            if !seen.insert(name) {
+                self.problem(format!("{at}[{index}].name"), format!("there is a {what} {name} before this one: names are unique"));
+            }
+        }
+    }
+
+    /// Reads a list of steps; gives them and what expressions behind them see of them.
+    fn list(
+        &mut self,
+        views: Vec<Result<StepView<'a>, NotOneStepType>>,
+        place: &Place<'a>,
+    ) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
+        let names: Vec<String> = views
+            .iter()
+            .map(|view| match view {
+                Ok(view) => view.name.0.clone(),
+                Err(error) => error.step.clone(),
+            })
+            .collect();
+        self.unique(names.iter().map(String::as_str), &place.at, "step");
+        let mut scope = place.scope.clone();
+        // The list's own steps hide outer ones of the same name from the beginning: which one is meant must not depend on the order.
+        for name in &names {
+            scope.steps.remove(name);
+        }
+        scope.later.extend(names);
+        let (mut steps, mut entries) = (Vec::new(), BTreeMap::new());
+        for (index, view) in views.into_iter().enumerate() {
+            let at = format!("{}[{index}]", place.at);
+            let (name, entry) = match view {
+                Ok(view) => {
+                    let (step, entry) = self.step(&view, &at, &scope, place);
+                    steps.extend(step);
+                    (view.name.0.clone(), entry)
+                }
+                Err(error) => {
+                    let name = error.step.clone();
+                    self.problem(at, error.to_string());
+                    // What refers to it is not wrong on top of that.
+                    (name, Entry::default())
+                }
+            };
+            scope.later.remove(&name);
+            scope.steps.insert(name.clone(), entry.clone());
+            entries.insert(name, entry);
+        }
+        (steps, entries)
+    }
+
+    fn step(
+        &mut self,
+        view: &StepView<'a>,
+        at: &str,
+        scope: &Scope,
+        place: &Place<'a>,
+    ) -> (Option<Step<'a>>, Entry) {
+        let path = place.inside.as_ref().map_or_else(|| view.name.0.clone(), |outer| format!("{outer}/{}", view.name));
+        let when = view.when.and_then(|when| {
+            let result = match expressions::code(&when.0) {
+                Some(code) => expressions::compile(code, scope),
+                None => Err(vec!["a condition is an expression: write {% … %}".to_owned()]),
+            };
+            self.sound(&format!("{at}.when"), result)
+        });
+        let context = Context { view, at, path: &path, scope, place };
+        let (action, mut entry) = match view.kind {
+            StepKind::Powershell(step) => powershell::read(self, &context, step),
+            StepKind::Wait(step) => wait::read(self, &context, step),
+            StepKind::Pass(step) => pass::read(self, &context, step),
+            StepKind::Fail(step) => fail::read(self, &context, step),
+            StepKind::Call(step) => call::read(self, &context, step),
+        };
+        entry.variable = names::variable("steps", &path);
+        let handlers = self.handlers(&context, &mut entry);
+        let (deadlines, retried) = (place.deadlines.clone(), place.retried.clone());
+        let at = at.to_owned();
+        let step = action.map(|action| Step { path, at, when, retry: view.retry, deadlines, retried, handlers, action });
+        (step, entry)
+    }
+
+    fn handlers(&mut self, context: &Context<'_, 'a>, entry: &mut Entry) -> Vec<Handler<'a>> {
+        let name = &context.view.name.0;
+        let mut scope = context.scope.clone();
+        scope.later.remove(name);
+        scope.steps.insert(name.clone(), entry.clone());
+        scope.failure = Some(entry.variable.clone());
+        let mut blocks: Vec<(&str, usize)> = Vec::new();
+        let mut handlers = Vec::new();
+        for (index, handler) in context.view.handlers.iter().enumerate() {
+            let at = format!("{}.onError[{index}]", context.at);
+            let mut place = context.place.clone();
+            place.scope = scope.clone();
+            place.inside = Some(context.path.to_owned());
+            let (steps, inner) = match handler.body {
+                HandlerBody::Block(block) => {
+                    if let Some((_, earlier)) = blocks.iter().find(|(name, _)| *name == block.0) {
+                        handlers.push(Handler { errors: handler.errors, body: Err(*earlier) });
+                        continue;
+                    }
+                    blocks.push((&block.0, index));
+                    self.block(&block.0, &format!("{at}.block"), &place)
+                }
+                HandlerBody::Steps(steps) => {
+                    place.at = format!("{at}.steps");
+                    place.plugins = format!("{name}_");
+                    self.list(steps.iter().map(crate::api::steps::LeafStep::view).collect(), &place)
+                }
+            };
+            for (inner_name, inner) in inner {
+                if entry.inner.insert(inner_name.clone(), inner).is_some() {
+                    self.problem(
+                        &at,
+                        format!("step {name} has another step {inner_name} inside of it, in its block or an earlier handler: rename one, since both would be {}/{inner_name}", context.path),
+                    );
+                }
+            }
+            handlers.push(Handler { errors: handler.errors, body: Ok(steps) });
+        }
+        handlers
+    }
+
+    /// Reads a block at a place that calls it. `at` is where it is named; empty when nothing does.
+    fn block(&mut self, name: &'a str, at: &str, place: &Place<'a>) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
+        let spec: &'a WindowsWorkflowSpec = self.spec;
+        let found: Option<(usize, &'a Block)> = spec.blocks.iter().enumerate().find(|(_, block)| block.name.0 == name);
+        let Some((index, block)) = found else {
+            let known: Vec<&str> = spec.blocks.iter().map(|block| block.name.0.as_str()).collect();
+            let known = if known.is_empty() {
+                "the workflow has no blocks".to_owned()
+            } else {
+                format!("spec.blocks has: {}", known.join(", "))
+            };
+            self.problem(at, format!("there is no block {name}; {known}"));
+            return Default::default();
+        };
+        self.reached.insert(name);
+        if place.blocks.contains(&name) {
+            let way: Vec<&str> = place.blocks.iter().skip_while(|other| **other != name).copied().collect();
+            self.problem(at, format!("block {name} calls itself: {} -> {name}", way.join(" -> ")));
+            return Default::default();
+        }
+        if place.blocks.len() >= DEPTH {
+            self.problem(at, format!("blocks call blocks more than {DEPTH} deep: {} -> {name}", place.blocks.join(" -> ")));
+            return Default::default();
+        }
+        let mut place = place.clone();
+        place.at = format!("spec.blocks[{index}].steps");
+        place.plugins = format!("{name}.");
+        place.blocks.push(name);
+        self.list(block.steps.iter().map(crate::api::steps::BlockStep::view).collect(), &place)
+    }
+
+    /// Reads the block that a step calls, inside of that step.
+    pub(super) fn called(
+        &mut self,
+        context: &Context<'_, 'a>,
+        block: &'a str,
+        deadline: Option<String>,
+    ) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
+        let mut place = context.place.clone();
+        place.inside = Some(context.path.to_owned());
+        place.scope = context.scope.clone();
+        place.deadlines.extend(deadline);
+        if !context.view.retry.is_empty() {
+            place.retried.push(names::variable("tries", context.path));
+        }
+        if let Some(targets) = context.view.targets {
+            place.targets = Some((targets, format!("{}.targets", context.at)));
+        }
+        self.block(block, &format!("{}.call.block", context.at), &place)
+    }
+
+    /// The nodes that a step is for.
+    pub(super) fn nodes(&mut self, context: &Context<'_, 'a>) -> Option<Nodes> {
+        let own = context.view.targets.map(|targets| (targets, format!("{}.targets", context.at)));
+        let Some((targets, path)) = own.or_else(|| context.place.targets.clone()) else {
+            self.problem(
+                context.at,
+                format!("step {} has no targets: set spec.targets for all steps, or targets here", context.view.name),
+            );
+            return None;
+        };
+        let nodes = match self.account {
+            Some((account, namespace)) => grants::nodes(account, namespace, targets, &path),
+            None => grants::ungranted(targets, &path),
+        };
+        nodes.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// Takes a script into the workflow's document; gives the name of its plugin.
+    pub(super) fn script(&mut self, context: &Context<'_, 'a>, script: impl FnOnce(String) -> Script) -> String {
+        let plugin = names::plugin(&context.place.plugins, &context.view.name.0);
+        if self.keeping && !self.scripts.iter().any(|(at, _)| at == context.at) {
+            self.scripts.push((context.at.to_owned(), script(plugin.clone())));
+        }
+        plugin
+    }
+
+    /// Refuses what a step of this type has no use for.
+    pub(super) fn refuse_unused(&mut self, context: &Context<'_, 'a>, what: &str, why: &str) {
+        let view = context.view;
+        let given = [
+            ("timeout", view.timeout.is_some()),
+            ("retry", !view.retry.is_empty()),
+            ("onError", !view.handlers.is_empty()),
+            ("targets", view.targets.is_some()),
+        ];
+        for (field, _) in given.iter().filter(|(_, given)| *given) {
+            self.problem(format!("{}.{field}", context.at), format!("a {what} step has no use for {field}: {why}"));
+        }
+    }
+}
