@@ -1,4 +1,8 @@
-"""The fenced blocks and links of Markdown documents, as far as the tests read them."""
+"""The fenced blocks and links of Markdown documents, as far as the tests read them.
+
+A comment on the line above a block says what is particular about it: `<!-- needs: … -->` for commands that cannot run on the test bed, `<!-- run by .ci/run -->`,
+`<!-- part of a WindowsWorkflow -->` for YAML that is no whole manifest.
+"""
 
 import re
 from collections.abc import Iterator
@@ -67,6 +71,17 @@ def all_blocks(*languages: str) -> Iterator[Block]:
     """The blocks of all documents in these languages."""
     for document in documents():
         yield from (block for block in blocks(document) if block.language in languages)
+
+
+def manifests() -> Iterator[Block]:
+    """The YAML blocks that are whole manifests."""
+    return (block for block in all_blocks("yaml") if not part_of(block))
+
+
+def part_of(block: Block) -> str | None:
+    """The kind that a block of YAML is a part of; None where it is a whole manifest."""
+    match = re.fullmatch(r"part of an? (\w+)", block.mark or "")
+    return match and match[1]
 
 
 def commands(block: Block) -> list[Command]:

@@ -1,6 +1,6 @@
 """What the documents tell people to type is typed here, in order, and prints what they say.
 
-A block of commands that cannot run here says what it needs in a comment above it: `<!-- needs: an AWS account -->`. A block that is CI's own says
+A block of commands that cannot run here says what it needs in a comment above it: `<!-- needs: an AWS account -->`. One that CI runs by itself says
 `<!-- run by .ci/run -->`. Every other one is run.
 """
 
@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from docblocks import REPOSITORY, Block, all_blocks, blocks, commands, documents
+from docblocks import REPOSITORY, Block, all_blocks, blocks, commands, documents, manifests
 
 COMMANDS = ("sh", "console")
 ELSEWHERE = "run by .ci/run"
-PLAIN = {"", "yaml", "json", *COMMANDS}
+PLAIN = {"", "text", "yaml", "json", *COMMANDS}
 
 
 def to_type(document: Path) -> list[Block]:
@@ -31,7 +31,7 @@ def test_every_command_runs_and_prints_what_the_documents_say(reader: Any) -> No
 
 def test_manifests_are_accepted_by_the_api_server(reader: Any) -> None:
     """Strictly, by a dry run against the real one, which has the kinds by now."""
-    found = list(all_blocks("yaml"))
+    found = list(manifests())
     assert found
     for block in found:
         result = reader.product.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=block.text, check=False)
