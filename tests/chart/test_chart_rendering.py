@@ -1,6 +1,7 @@
 """The charts as helm renders them, without a cluster."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,16 @@ def test_both_charts_are_of_the_programs_version() -> None:
     for chart in (CHART, CRDS_CHART):
         about = yaml.safe_load((chart / "Chart.yaml").read_text())
         assert (str(about["appVersion"]), str(about["version"])) == (cargo, cargo)
+
+
+def test_the_image_is_what_the_chart_runs() -> None:
+    """Built from a Rust that is new enough, run as the Pod's user; the default arguments are the chart's."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    cargo = (ROOT / "Cargo.toml").read_text()
+    needed = re.search(r'^rust-version = "(\d+)\.(\d+)', cargo, re.MULTILINE)
+    built_with = next(re.match(r"FROM rust:(\d+)\.(\d+)-", line) for line in lines if line.startswith("FROM rust:"))
+    assert needed and built_with and [int(part) for part in built_with.groups()] >= [int(part) for part in needed.groups()]
+    (deployment,) = of_kind(render({}), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert f"USER {pod['runAsUser']}:{pod['runAsGroup']}" in lines
+    assert f"CMD {json.dumps(container(render({}))['args'])}" in lines
