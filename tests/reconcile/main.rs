@@ -11,6 +11,7 @@
 
 mod bed;
 mod commands;
+mod compiled;
 mod creating;
 mod declared;
 mod deleting;
