@@ -16,6 +16,7 @@ use crate::resolve;
 use crate::runs::decide::{self, Refusal, Start, Wait, admit};
 use crate::runs::execution::{self, Begun, Found, Launch};
 use crate::runs::status as turn;
+use crate::runs::words;
 
 use super::Error;
 use super::run::{Trouble, Work};
@@ -105,10 +106,11 @@ async fn earlier(work: &mut Work<'_>, session: &Session, execution: &Execution) 
         }
         return Ok(Action::requeue(work.ctx.clock.real(EARLIER)));
     }
-    let story = match execution::story(session, &execution.arn).await {
+    let mut story = match execution::story(session, &execution.arn).await {
         Ok(story) => story.map(|(story, _)| story).unwrap_or_default(),
         Err(error) => return work.retry(&Trouble::Follow(error)).await,
     };
+    words::fetch(session, &mut story).await;
     let after = turn::already_ran(work.status(), work.now(), &story, uid.as_deref());
     let message = after.message.clone().unwrap_or_default();
     work.end(after, "AlreadyRan", &message).await

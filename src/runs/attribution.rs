@@ -190,7 +190,11 @@ fn others(step: &StepStatus, node: &NodeStatus) -> String {
         };
     }
     let more = step.nodes.iter().filter(|other| !succeeded(&other.status) && other.id != node.id);
-    let names: Vec<String> = more.take(NAMED_NODES).map(label).collect();
+    let named = more.take(NAMED_NODES).map(|other| match label(other) {
+        name if other.status == node.status => name,
+        name => format!("{name}: {}", other.status),
+    });
+    let names: Vec<String> = named.collect();
     let dots = if usize::try_from(failed).unwrap_or(0) > names.len() + 1 { ", …" } else { "" };
     format!(" ({failed} of {total} nodes failed; also {}{dots})", names.join(", "))
 }
@@ -310,7 +314,10 @@ fn not_authorized_hint(action: &str, resource: Option<&str>, cause: &str) -> Str
 fn whole_output(step: Option<&Step>, node: Option<&NodeStatus>) -> String {
     let command = step.and_then(|step| step.status.command_id.as_deref());
     command.zip(node).map_or_else(String::new, |(command, node)| {
-        format!(". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {}", node.id)
+        let plugin = step.and_then(|step| step.plugin.as_ref());
+        let plugin = plugin.map_or_else(String::new, |plugin| format!(" --plugin-name {plugin}"));
+        let node = &node.id;
+        format!(". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {node}{plugin}")
     })
 }
 

@@ -157,12 +157,12 @@ fn a_failing_script_is_told_with_node_exit_code_and_what_it_wrote() {
     assert_eq!(found.node.as_deref(), Some("WEB-02 (i-2)"), "the node that the error is about");
     assert_eq!(
         found.cause,
-        "the script of step drain ended with exit code 5 on WEB-02 (i-2) (2 of 3 nodes failed; also WEB-01 (i-1)); its error stream says: disk is full\r\nat line 3"
+        "the script of step drain ended with exit code 5 on WEB-02 (i-2) (2 of 3 nodes failed; also WEB-01 (i-1): Undeliverable); its error stream says: disk is full\r\nat line 3"
     );
     assert!(found.hint.contains("aws ssm get-command-invocation --command-id c-1 --instance-id i-2"), "{}", found.hint);
     assert_eq!(
         headline(&found),
-        "the script of step drain ended with exit code 5 on WEB-02 (i-2) (2 of 3 nodes failed; also WEB-01 (i-1)); its error stream says: disk is full"
+        "the script of step drain ended with exit code 5 on WEB-02 (i-2) (2 of 3 nodes failed; also WEB-01 (i-1): Undeliverable); its error stream says: disk is full"
     );
 }
 

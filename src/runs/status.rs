@@ -169,7 +169,7 @@ pub fn finished(mut status: WorkflowRunStatus, now: Now, story: &Story, left: us
     let (phase, message) = match end.status {
         Status::Succeeded => (Phase::Succeeded, well(&status)),
         Status::TimedOut => (Phase::TimedOut, String::new()),
-        Status::Aborted if by_us => (Phase::Cancelled, "cancelled".to_owned()),
+        Status::Aborted if by_us => (Phase::Cancelled, end.cause.clone().unwrap_or_else(|| "cancelled".to_owned())),
         Status::Aborted => (Phase::Cancelled, aborted_outside(end.error.as_deref(), end.cause.as_deref())),
         Status::Failed | Status::Running | Status::PendingRedrive => (Phase::Failed, String::new()),
     };

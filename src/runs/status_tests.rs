@@ -98,7 +98,12 @@ fn every_end_has_its_phase_conditions_and_words() {
         (History::new().sent("a", "c").done("a", json!({})).succeeded(), Phase::Succeeded, "1/2 steps done", false),
         (failed().fatal("Windlass.NoTargets", ""), Phase::Failed, "step drain: no managed node", true),
         (History::new().sent("a", "c").ended("ExecutionTimedOut", None, None), Phase::TimedOut, "spec.timeout", true),
-        (History::new().ended("ExecutionAborted", Some(CANCELLED), None), Phase::Cancelled, "cancelled", false),
+        (
+            History::new().ended("ExecutionAborted", Some(CANCELLED), Some(Why::Requested.cause())),
+            Phase::Cancelled,
+            "cancelled by spec.desiredState",
+            false,
+        ),
         (
             History::new().ended("ExecutionAborted", Some("Me"), Some("why")),
             Phase::Cancelled,
