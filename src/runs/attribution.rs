@@ -317,7 +317,9 @@ fn whole_output(step: Option<&Step>, node: Option<&NodeStatus>) -> String {
         let plugin = step.and_then(|step| step.plugin.as_ref());
         let plugin = plugin.map_or_else(String::new, |plugin| format!(" --plugin-name {plugin}"));
         let node = &node.id;
-        format!(". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {node}{plugin}")
+        format!(
+            ". More of its output: aws ssm get-command-invocation --command-id {command} --instance-id {node}{plugin}"
+        )
     })
 }
 

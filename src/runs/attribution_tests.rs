@@ -82,7 +82,12 @@ fn every_error_has_its_layer_and_says_what_to_do() {
             "25,000",
         ),
         ("States.Runtime", "The choice state has no match", Layer::StepFunctions, "defect of Windlass"),
-        ("Ssm.SsmException", "1 validation error detected: Value 'a' at 'pluginName' …", Layer::StepFunctions, "defect of Windlass"),
+        (
+            "Ssm.SsmException",
+            "1 validation error detected: Value 'a' at 'pluginName' …",
+            Layer::StepFunctions,
+            "defect of Windlass",
+        ),
         ("Windlass.ExitCode", "", Layer::Script, "correct the script"),
         ("Windlass.NodeUnreachable", "", Layer::Node, "AmazonSSMAgent"),
         ("Windlass.NoTargets", "", Layer::Manifest, "no managed node carries all the tags"),

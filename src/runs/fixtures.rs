@@ -5,6 +5,28 @@ use serde_json::{Value, json};
 
 use crate::aws::executions::Event;
 
+/// A history from `tests/histories`: an event a line.
+pub fn captured(name: &str) -> Vec<Event> {
+    let path = format!("{}/tests/histories/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let event = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let text = |field: &str| event[field].as_str().map(str::to_owned);
+        Event {
+            id: event["id"].as_i64().unwrap(),
+            previous_id: 0,
+            at: text("at").unwrap().parse().unwrap(),
+            type_: text("type").unwrap(),
+            name: text("name"),
+            input: None,
+            output: text("output"),
+            error: text("error"),
+            cause: text("cause"),
+        }
+    };
+    text.lines().map(event).collect()
+}
+
 /// Builds a history: one second passes between any two events.
 pub struct History {
     events: Vec<Event>,

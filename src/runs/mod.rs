@@ -6,6 +6,8 @@
 
 pub mod attribution;
 pub mod bounds;
+#[cfg(test)]
+mod captured_tests;
 pub mod decide;
 pub mod execution;
 #[cfg(test)]

@@ -11,6 +11,10 @@ use super::text::cut;
 pub const NODE_LIMIT: usize = 50;
 /// Most characters that a status shows of what a script printed on one node.
 pub const OUTPUT_LIMIT: usize = 512;
+/// Most characters that a status shows of what a script wrote to its error stream.
+pub const ERROR_OUTPUT_LIMIT: usize = 1024;
+/// What stands between the two streams where Systems Manager gives them as one text (`ListCommandInvocations`, Output; agent source).
+const ERROR_MARK: &str = "----------ERROR-------";
 /// Most characters that a status shows of a step's own result.
 const RESULT_LIMIT: usize = 1024;
 
@@ -64,6 +68,12 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::E
     Ok(value.as_i64().or_else(from_float))
 }
 
+/// Text worth showing, cut.
+fn shown(text: &str, limit: usize) -> Option<String> {
+    let text = text.trim_end().trim_start_matches(['\r', '\n']);
+    (!text.is_empty()).then(|| cut(text, limit))
+}
+
 fn small(number: Option<i64>) -> i32 {
     i32::try_from(number.unwrap_or(0)).unwrap_or(i32::MAX)
 }
@@ -107,15 +117,16 @@ impl Report {
 impl Node {
     fn into_status(self) -> NodeStatus {
         let ended = matches!(self.status.as_str(), "Success" | "Failed");
-        let stdout = self.stdout.map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty());
+        let stdout = self.stdout.unwrap_or_default();
+        let (output, errors) = stdout.split_once(ERROR_MARK).unwrap_or((&stdout, ""));
         NodeStatus {
             id: self.id,
             computer_name: self.name.filter(|name| !name.is_empty()),
             status: self.status,
             // -1 stands for "no exit code" wherever no script has ended.
             exit_code: self.exit_code.filter(|code| *code != -1 || ended).map(exit_code),
-            output: stdout.map(|text| cut(&text, OUTPUT_LIMIT)),
-            error_output: None,
+            output: shown(output, OUTPUT_LIMIT),
+            error_output: shown(errors, ERROR_OUTPUT_LIMIT),
         }
     }
 }
@@ -140,6 +151,17 @@ mod tests {
             (Some(-1_073_741_510), None, Some("x"))
         );
         assert_eq!(status.output, None, "a step with nodes shows what they printed");
+    }
+
+    #[test]
+    fn the_two_streams_of_a_script_are_told_apart() {
+        let mut status = StepStatus::default();
+        let stdout = "before\r\n----------ERROR-------\r\ndisk is full\r\nat line 3";
+        Report::parse(Some(&serde_json::json!({ "nodes": [{ "stdout": stdout }, { "stdout": "\n----------ERROR-------\nx" }] }).to_string()))
+            .apply(&mut status);
+        let streams: Vec<_> =
+            status.nodes.iter().map(|node| (node.output.as_deref(), node.error_output.as_deref())).collect();
+        assert_eq!(streams, [(Some("before"), Some("disk is full\r\nat line 3")), (None, Some("x"))]);
     }
 
     #[test]

@@ -149,9 +149,10 @@ fn commands_that_could_not_be_cancelled_are_spoken_of() {
 
 #[test]
 fn an_earlier_runs_result_is_shown() {
-    let failed = History::new().sent("drain", "c-1").failed("drain", json!({ "error": "Windlass.NoTargets" })).fatal("Windlass.NoTargets",
-        "",
-    );
+    let failed = History::new()
+        .sent("drain", "c-1")
+        .failed("drain", json!({ "error": "Windlass.NoTargets" }))
+        .fatal("Windlass.NoTargets", "");
     for (history, well, says) in [
         (
             History::new().sent("a", "c").done("a", json!({})).succeeded(),

@@ -1,16 +1,15 @@
-//! What the scripts of failed nodes wrote to their error streams, which the state machine does not carry.
+//! What the scripts of failed nodes wrote to their error streams, of which the state machine carries only a beginning, if that.
 
 use tracing::warn;
 
 use super::history::{Story, succeeded};
 use super::redact;
+use super::report::ERROR_OUTPUT_LIMIT;
 use super::text::cut;
 use crate::aws::{Session, commands};
 
 /// Most nodes that are asked about.
 const NODES: usize = 5;
-/// Most characters that a status shows of what a script wrote to its error stream.
-const LIMIT: usize = 1024;
 
 /// Fetches the error output of the first failed nodes of the step that the run failed at. Best effort: without it the failure says less, and is no other.
 pub async fn fetch(session: &Session, story: &mut Story) {
@@ -20,7 +19,9 @@ pub async fn fetch(session: &Session, story: &mut Story) {
         match commands::invocation(session, &command, &node.id, step.plugin.as_deref()).await {
             Ok(invocation) => {
                 let text = redact::redact(invocation.stderr.trim());
-                node.error_output = (!text.is_empty()).then(|| cut(&text, LIMIT));
+                if !text.is_empty() {
+                    node.error_output = Some(cut(&text, ERROR_OUTPUT_LIMIT));
+                }
                 node.exit_code = node.exit_code.or(invocation.exit_code);
             }
             Err(error) => {
