@@ -143,7 +143,11 @@ struct Accounts<'s> {
 impl<'s> Reading<'s> {
     fn source(&mut self, source: &'s Source, kinds: &[Kind]) {
         match yaml::parse(&source.text) {
-            Ok(documents) => documents.into_iter().for_each(|document| self.document(source, document, kinds)),
+            Ok(documents) => {
+                for document in documents {
+                    self.document(source, document, kinds);
+                }
+            }
             Err(error) => {
                 let (line, message) = (error.line, error.message);
                 self.findings.push(Finding { file: source.name.clone(), line, path: String::new(), message });
@@ -155,7 +159,9 @@ impl<'s> Reading<'s> {
         let (version, kind) = (text(&document, "apiVersion"), text(&document, "kind"));
         if version == "v1" && kind == "List" {
             let items = document.get("items").map(Marked::items).unwrap_or_default();
-            items.iter().for_each(|item| self.document(source, item.clone(), kinds));
+            for item in items {
+                self.document(source, item.clone(), kinds);
+            }
             return;
         }
         let mut refuse = |path: &str, message: String| {

@@ -88,7 +88,8 @@ impl Controller {
         let client = Client::try_from(config)?;
         let identity = identity();
         let mut stop = Stop::new()?;
-        let election = Election::new(client.clone(), &namespace, LEASE, identity.clone(), self.lease_duration.to_duration());
+        let election =
+            Election::new(client.clone(), &namespace, LEASE, identity.clone(), self.lease_duration.to_duration());
         tokio::select! {
             () = reach(&client) => readiness.set(true),
             () = stop.asked() => return Ok(()),
@@ -151,7 +152,8 @@ async fn reach(client: &Client) {
 
 /// Pod name or host name, and the time of the start: a container that starts again in its pod is not the holder of its predecessor's lease.
 fn identity() -> String {
-    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "windlass".to_owned());
+    let host =
+        std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "windlass".to_owned());
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("{host}_{}_{started}", std::process::id())
 }

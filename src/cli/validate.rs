@@ -10,7 +10,7 @@ use super::check;
 use super::manifests::Files;
 use super::output::{Failure, Outcome, print};
 
-/// Says what is wrong with manifests, as file:line: path: message. Documents of other kinds are passed over.
+/// Says what is wrong with manifests, as `file:line: path: message`. Documents of other kinds are passed over.
 #[derive(Debug, Args)]
 pub struct Validate {
     #[command(flatten)]

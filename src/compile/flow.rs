@@ -122,7 +122,8 @@ impl Flow {
             "error": "Windlass.TimedOut",
             "cause": "the call that this step is inside of has run longer than its timeout",
         });
-        let rule = Rule::new(&late, names::state(&step.path, "failed")).assigning(assign([("work", json!({ "failure": failure }))]));
+        let rule = Rule::new(&late, names::state(&step.path, "failed"))
+            .assigning(assign([("work", json!({ "failure": failure }))]));
         self.add(&step.path, "due", State::Choice { rules: vec![rule], default: next.to_owned() });
         names::state(&step.path, "due")
     }
@@ -161,9 +162,19 @@ impl Flow {
         let node = "{% $exists($work.failure.node) ? $work.failure.node : null %}";
         let failure = json!({ "step": "{% $work.failure.step %}", "node": node, "error": error, "cause": cause });
         let mut kept = Map::from_iter([("skipped".to_owned(), json!(false))]);
-        kept.extend([("error".to_owned(), error.clone()), ("cause".to_owned(), cause.clone()), ("failure".to_owned(), failure)]);
-        kept.extend(fields.iter().filter(|(name, _)| KEPT.contains(name)).map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let mut reported: Vec<(&str, Value)> = fields.iter().filter(|(name, _)| REPORTED.contains(name)).cloned().collect();
+        kept.extend([
+            ("error".to_owned(), error.clone()),
+            ("cause".to_owned(), cause.clone()),
+            ("failure".to_owned(), failure),
+        ]);
+        kept.extend(
+            fields
+                .iter()
+                .filter(|(name, _)| KEPT.contains(name))
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
+        let mut reported: Vec<(&str, Value)> =
+            fields.iter().filter(|(name, _)| REPORTED.contains(name)).cloned().collect();
         reported.extend([("error", error), ("cause", cause)]);
         let failed = State::Pass {
             assign: assign([(&names::variable("steps", path), Value::Object(kept))]),
@@ -195,11 +206,8 @@ impl Flow {
         for (index, retry) in step.retry.iter().enumerate() {
             let pause = retry.interval.map_or(RETRY_INTERVAL, Span::as_secs);
             let earlier: Vec<&ErrorName> = step.retry.iter().take(index).flat_map(|retry| &retry.errors).collect();
-            let condition = format!(
-                "{} and ${tries}.retry{index} < {}{in_time}",
-                matches(&retry.errors, &earlier),
-                retry.attempts
-            );
+            let condition =
+                format!("{} and ${tries}.retry{index} < {}{in_time}", matches(&retry.errors, &earlier), retry.attempts);
             let counted = format!(
                 "$merge([${tries}, {{\"attempt\": ${tries}.attempt + 1, \"retry{index}\": ${tries}.retry{index} + 1, \"pause\": {pause}}}])"
             );
@@ -316,7 +324,8 @@ mod tests {
 
     #[test]
     fn the_first_entry_that_names_an_error_is_used() {
-        let errors = |names: &[&str]| -> Vec<ErrorName> { names.iter().map(|name| ErrorName((*name).to_owned())).collect() };
+        let errors =
+            |names: &[&str]| -> Vec<ErrorName> { names.iter().map(|name| ErrorName((*name).to_owned())).collect() };
         let (exit, any) = (errors(&["Windlass.ExitCode"]), errors(&["States.ALL"]));
         let earlier: Vec<&ErrorName> = exit.iter().collect();
         assert_eq!(matches(&exit, &[]), "$work.failure.error in [\"Windlass.ExitCode\"]");

@@ -177,9 +177,9 @@ fn empty(path: &str, key: &str) -> Problem {
 
 fn limited(nodes: Nodes, path: &str, grant: Option<&Grant>) -> Result<Nodes, Problem> {
     let Nodes::Tagged(tags) = &nodes else { return Ok(nodes) };
-    let with = grant.filter(|grant| grant.node_tags.is_some()).map_or_else(String::new, |grant| {
-        format!("with the nodeTags of grant {} ", grant.name.0)
-    });
+    let with = grant
+        .filter(|grant| grant.node_tags.is_some())
+        .map_or_else(String::new, |grant| format!("with the nodeTags of grant {} ", grant.name.0));
     if tags.is_empty() {
         return Err(Problem::new(path, "targets need a tag or a node id"));
     }
@@ -187,7 +187,10 @@ fn limited(nodes: Nodes, path: &str, grant: Option<&Grant>) -> Result<Nodes, Pro
         let keys = tags.keys().cloned().collect::<Vec<_>>().join(", ");
         return Err(Problem::new(
             path,
-            format!("{with}these targets name {} tag keys ({keys}), and Systems Manager takes {KEYS}: use fewer", tags.len()),
+            format!(
+                "{with}these targets name {} tag keys ({keys}), and Systems Manager takes {KEYS}: use fewer",
+                tags.len()
+            ),
         ));
     }
     if let Some((key, values)) = tags.iter().find(|(_, values)| values.len() > VALUES) {
@@ -219,17 +222,23 @@ mod tests {
     fn reach(grants: &Value, targets: Value) -> Result<Nodes, String> {
         let spec = account(grants);
         let targets: Targets = serde_json::from_value(targets).unwrap();
-        nodes(&Account { name: "prod", spec: &spec }, "ops", &targets, "spec.targets").map_err(|problem| problem.message)
+        nodes(&Account { name: "prod", spec: &spec }, "ops", &targets, "spec.targets")
+            .map_err(|problem| problem.message)
     }
 
+    #[allow(clippy::unnecessary_wraps)] // compared with what `reach` gives
     fn tagged(tags: Value) -> Result<Nodes, String> {
         Ok(Nodes::Tagged(serde_json::from_value(tags).unwrap()))
     }
 
     #[test]
     fn grants_are_anded_into_targets() {
-        let grants = json!([{ "name": "ops", "namespaces": ["ops"], "nodeTags": { "OS": ["Windows"], "Role": ["web", "db"] } }]);
-        assert_eq!(reach(&grants, json!({ "tags": { "Role": ["web", "mail"] } })), tagged(json!({ "OS": ["Windows"], "Role": ["web"] })));
+        let grants =
+            json!([{ "name": "ops", "namespaces": ["ops"], "nodeTags": { "OS": ["Windows"], "Role": ["web", "db"] } }]);
+        assert_eq!(
+            reach(&grants, json!({ "tags": { "Role": ["web", "mail"] } })),
+            tagged(json!({ "OS": ["Windows"], "Role": ["web"] }))
+        );
         assert_eq!(
             reach(&grants, json!({ "nodeIds": ["i-0123456789abcdef0"] })),
             Ok(Nodes::Ids {

@@ -64,7 +64,8 @@ pub(super) fn check_declared(declared: &[Parameter]) -> Vec<Problem> {
         }
         if parameter.required && parameter.default.is_some() {
             let name = &parameter.name.0;
-            let message = format!("parameter {name} is required, so that its default is never used: leave out one of the two");
+            let message =
+                format!("parameter {name} is required, so that its default is never used: leave out one of the two");
             problems.push(Problem::new(format!("{at}.default"), message));
         }
         if let Some(default) = &parameter.default
@@ -111,7 +112,8 @@ fn check(parameter: &Parameter, value: &Value) -> Result<(), String> {
         return check_text(parameter, text);
     }
     let outside = |number: i64| {
-        parameter.minimum.is_some_and(|minimum| number < minimum) || parameter.maximum.is_some_and(|maximum| number > maximum)
+        parameter.minimum.is_some_and(|minimum| number < minimum)
+            || parameter.maximum.is_some_and(|maximum| number > maximum)
     };
     match value.as_i64() {
         Some(number) if outside(number) => Err(format!("parameter {name} must be {}, not {number}", bounds(parameter))),
@@ -137,7 +139,8 @@ fn check_text(parameter: &Parameter, text: &str) -> Result<(), String> {
         return Err(format!("parameter {name} must have {fewest} to {most} characters, not {length}"));
     }
     if let Some(pattern) = &parameter.pattern {
-        let regex = Regex::new(pattern).map_err(|error| format!("the pattern of parameter {name} is no regular expression: {error}"))?;
+        let regex = Regex::new(pattern)
+            .map_err(|error| format!("the pattern of parameter {name} is no regular expression: {error}"))?;
         if !regex.is_match(text) {
             return Err(format!("parameter {name} must match {pattern}, and \"{text}\" does not"));
         }
@@ -169,7 +172,10 @@ mod tests {
     #[test]
     fn defaults_are_filled_in() {
         let values = resolve(&declared(), &given(json!({ "kb": "KB5046616", "count": 3 }))).unwrap();
-        assert_eq!(Value::Object(values), json!({ "kb": "KB5046616", "count": 3, "site": null, "dry": false, "least": null }));
+        assert_eq!(
+            Value::Object(values),
+            json!({ "kb": "KB5046616", "count": 3, "site": null, "dry": false, "least": null })
+        );
     }
 
     #[test]
@@ -178,11 +184,26 @@ mod tests {
             (json!({}), "spec.parameters.kb: parameter kb is required: give it a value"),
             (json!({ "kb": "x" }), "spec.parameters.kb: parameter kb must match ^KB[0-9]{6,7}$, and \"x\" does not"),
             (json!({ "kb": 5 }), "spec.parameters.kb: parameter kb must be text (quote it), not 5"),
-            (json!({ "kb": "KB504661", "count": 9 }), "spec.parameters.count: parameter count must be between 1 and 5, not 9"),
-            (json!({ "kb": "KB504661", "least": 2 }), "spec.parameters.least: parameter least must be 3 or more, not 2"),
-            (json!({ "kb": "KB504661", "count": 1.5 }), "spec.parameters.count: parameter count must be a whole number, not 1.5"),
-            (json!({ "kb": "KB504661", "site": "dc3" }), "spec.parameters.site: parameter site must be one of \"dc1\", \"dc2\", not \"dc3\""),
-            (json!({ "kb": "KB504661", "kbb": 1 }), "spec.parameters.kbb: the workflow has no parameter kbb; it has: kb, count, site, dry, least"),
+            (
+                json!({ "kb": "KB504661", "count": 9 }),
+                "spec.parameters.count: parameter count must be between 1 and 5, not 9",
+            ),
+            (
+                json!({ "kb": "KB504661", "least": 2 }),
+                "spec.parameters.least: parameter least must be 3 or more, not 2",
+            ),
+            (
+                json!({ "kb": "KB504661", "count": 1.5 }),
+                "spec.parameters.count: parameter count must be a whole number, not 1.5",
+            ),
+            (
+                json!({ "kb": "KB504661", "site": "dc3" }),
+                "spec.parameters.site: parameter site must be one of \"dc1\", \"dc2\", not \"dc3\"",
+            ),
+            (
+                json!({ "kb": "KB504661", "kbb": 1 }),
+                "spec.parameters.kbb: the workflow has no parameter kbb; it has: kb, count, site, dry, least",
+            ),
         ] {
             let problems = resolve(&declared(), &given(values)).unwrap_err();
             assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [message]);

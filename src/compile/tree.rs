@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
                 seen.push(problem);
             }
         }
-        seen.sort_by(|one, other| names::manifest_order(&one.path).cmp(&names::manifest_order(&other.path)));
+        seen.sort_by_key(|problem| names::manifest_order(&problem.path));
         self.problems = seen;
     }
 
@@ -184,7 +184,10 @@ impl<'a> Reader<'a> {
         let mut seen = BTreeSet::new();
         for (index, name) in names.enumerate() {
             if !seen.insert(name) {
-                self.problem(format!("{at}[{index}].name"), format!("there is a {what} {name} before this one: names are unique"));
+                self.problem(
+                    format!("{at}[{index}].name"),
+                    format!("there is a {what} {name} before this one: names are unique"),
+                );
             }
         }
     }
@@ -232,13 +235,7 @@ impl<'a> Reader<'a> {
         (steps, entries)
     }
 
-    fn step(
-        &mut self,
-        view: &StepView<'a>,
-        at: &str,
-        scope: &Scope,
-        place: &Place<'a>,
-    ) -> (Option<Step<'a>>, Entry) {
+    fn step(&mut self, view: &StepView<'a>, at: &str, scope: &Scope, place: &Place<'a>) -> (Option<Step<'a>>, Entry) {
         let path = place.inside.as_ref().map_or_else(|| view.name.0.clone(), |outer| format!("{outer}/{}", view.name));
         let when = view.when.and_then(|when| {
             let result = match expressions::code(&when.0) {
@@ -259,7 +256,8 @@ impl<'a> Reader<'a> {
         let handlers = self.handlers(&context, &mut entry);
         let (deadlines, retried) = (place.deadlines.clone(), place.retried.clone());
         let at = at.to_owned();
-        let step = action.map(|action| Step { path, at, when, retry: view.retry, deadlines, retried, handlers, action });
+        let step =
+            action.map(|action| Step { path, at, when, retry: view.retry, deadlines, retried, handlers, action });
         (step, entry)
     }
 
@@ -325,7 +323,10 @@ impl<'a> Reader<'a> {
             return Default::default();
         }
         if place.blocks.len() >= DEPTH {
-            self.problem(at, format!("blocks call blocks more than {DEPTH} deep: {} -> {name}", place.blocks.join(" -> ")));
+            self.problem(
+                at,
+                format!("blocks call blocks more than {DEPTH} deep: {} -> {name}", place.blocks.join(" -> ")),
+            );
             return Default::default();
         }
         let mut place = place.clone();

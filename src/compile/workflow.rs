@@ -39,11 +39,7 @@ pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
 ///
 /// # Errors
 /// Everything that is wrong with it, in the manifest's order.
-pub fn workflow(
-    owner: &Owner,
-    spec: &WindowsWorkflowSpec,
-    account: &Account<'_>,
-) -> Result<Blueprint, Vec<Problem>> {
+pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>) -> Result<Blueprint, Vec<Problem>> {
     let mut reader = Reader::new(spec, Some((account, &owner.namespace)));
     let steps = read(&mut reader, spec);
     let mut problems = reader.problems;
@@ -54,7 +50,11 @@ pub fn workflow(
     let who = format!("WindowsWorkflow {}/{}", owner.namespace, owner.name);
     let document = (!reader.scripts.is_empty()).then(|| {
         let name = owner.aws_name(DOCUMENT_NAME_LIMIT);
-        Document { arn: place.document_arn(&name), name, content: content(&format!("Scripts of {who}"), &reader.scripts) }
+        Document {
+            arn: place.document_arn(&name),
+            name,
+            content: content(&format!("Scripts of {who}"), &reader.scripts),
+        }
     });
     problems.extend(document.as_ref().and_then(|document| document_problem(&document.content, &reader.scripts)));
 
@@ -97,8 +97,11 @@ fn document_problem(content: &Value, scripts: &[(String, Script)]) -> Option<Pro
     }
     let mut largest: Vec<&Script> = scripts.iter().map(|(_, script)| script).collect();
     largest.sort_by_key(|script| std::cmp::Reverse(script.text.len()));
-    let largest: Vec<String> =
-        largest.iter().take(3).map(|script| format!("{} {}", script.plugin.trim_end_matches('_'), script.text.len())).collect();
+    let largest: Vec<String> = largest
+        .iter()
+        .take(3)
+        .map(|script| format!("{} {}", script.plugin.trim_end_matches('_'), script.text.len()))
+        .collect();
     Some(Problem::new(
         "spec",
         format!(
@@ -123,7 +126,13 @@ fn plans<'s>(steps: &'s [Step<'_>], found: &mut Vec<&'s powershell::Plan>) {
     }
 }
 
-fn role(owner: &Owner, account: &Account<'_>, place: &Place<'_>, steps: &[Step<'_>], document: Option<&Document>) -> Role {
+fn role(
+    owner: &Owner,
+    account: &Account<'_>,
+    place: &Place<'_>,
+    steps: &[Step<'_>],
+    document: Option<&Document>,
+) -> Role {
     let (path, name) = (owner.role_path(), owner.aws_name(ROLE_NAME_LIMIT));
     let machine = place.state_machine_arn(&owner.aws_name(STATES_NAME_LIMIT));
     let trust = Statement {
@@ -178,7 +187,8 @@ fn machine(
     document: Option<&Document>,
     role_arn: &str,
 ) -> StateMachine {
-    let plugins = document.and_then(|document| document.content.get("mainSteps")?.as_array().map(Vec::len)).unwrap_or(0);
+    let plugins =
+        document.and_then(|document| document.content.get("mainSteps")?.as_array().map(Vec::len)).unwrap_or(0);
     let mut flow = Flow::new(plugins, place.partition());
     let first = steps.first().map_or_else(|| END.to_owned(), Flow::entry);
     flow.states.push((START.to_owned(), start(spec, steps, document, first)));
@@ -186,7 +196,10 @@ fn machine(
     flow.states.push((END.to_owned(), State::Succeed { output: json!({ "steps": summary(steps) }) }));
     let name = owner.aws_name(STATES_NAME_LIMIT);
     let machine = Machine {
-        comment: spec.description.clone().unwrap_or_else(|| format!("WindowsWorkflow {}/{}", owner.namespace, owner.name)),
+        comment: spec
+            .description
+            .clone()
+            .unwrap_or_else(|| format!("WindowsWorkflow {}/{}", owner.namespace, owner.name)),
         start_at: START.into(),
         timeout_seconds: spec.timeout.map(Span::as_secs),
         states: flow.states,

@@ -92,7 +92,11 @@ impl Outcome {
 
     fn mismatch(account: &AwsAccount, found: &str, arn: &str) -> Self {
         let wanted = &account.spec.account_id;
-        let what = if account.spec.assume_role.is_some() { "spec.assumeRole.roleArn" } else { "the controller's own credentials" };
+        let what = if account.spec.assume_role.is_some() {
+            "spec.assumeRole.roleArn"
+        } else {
+            "the controller's own credentials"
+        };
         Self {
             ready: false,
             stalled: true,
@@ -148,7 +152,10 @@ impl Outcome {
 }
 
 /// Workflows that have objects in an account, as namespace/name.
-fn users_of<'a>(account: &str, workflows: impl Iterator<Item = &'a DeserializeGuard<WindowsWorkflow>>) -> BTreeSet<String> {
+fn users_of<'a>(
+    account: &str,
+    workflows: impl Iterator<Item = &'a DeserializeGuard<WindowsWorkflow>>,
+) -> BTreeSet<String> {
     workflows
         .filter_map(|guard| guard.0.as_ref().ok())
         .filter(|workflow| {
@@ -186,7 +193,12 @@ async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> 
     let mut after = before.cloned().unwrap_or_default();
     after.observed_generation = account.metadata.generation;
     let now = ctx.clock.now();
-    conditions::set(&mut after.conditions, account.metadata.generation, now, Verdict::new(RECONCILING, Some(true), "InUse", message));
+    conditions::set(
+        &mut after.conditions,
+        account.metadata.generation,
+        now,
+        Verdict::new(RECONCILING, Some(true), "InUse", message),
+    );
     status::write(ctx, api, KIND, account, before, &after).await?;
     Ok(Action::requeue(ctx.clock.real(LOOK_AGAIN)))
 }

@@ -25,7 +25,9 @@ impl Backoff {
             // A poisoned lock means that another thread panicked here: wait as long as ever.
             Err(_) => u32::MAX,
         };
-        let whole = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX)).min(LONGEST);
+        let whole = FIRST
+            .saturating_mul(1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX))
+            .min(LONGEST);
         whole.mul_f64(0.5 + 0.5 * jitter(object, failures))
     }
 

@@ -37,7 +37,8 @@ where
     if !object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         return Ok(());
     }
-    let finalizers: Vec<String> = object.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+    let finalizers: Vec<String> =
+        object.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
     match set(ctx, api, object, &finalizers).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
@@ -56,5 +57,7 @@ where
     // The resourceVersion makes the server refuse when somebody else changed the list since it was read.
     let body = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": object.resource_version() } });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(body)).await.map(|answer| ctx.freshness.wrote(&answer))
+    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(body))
+        .await
+        .map(|answer| ctx.freshness.wrote(&answer))
 }

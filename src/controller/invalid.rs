@@ -31,7 +31,8 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let name = object.name_any();
-    let message = format!("this {kind} cannot be read: {}: correct the manifest; nothing was changed in AWS", broken.error);
+    let message =
+        format!("this {kind} cannot be read: {}: correct the manifest; nothing was changed in AWS", broken.error);
     warn!(kind, namespace = ?object.namespace(), %name, error = %broken.error, "object does not parse");
     status::patch(ctx, api, kind, object, to_status(object.meta().generation, ctx.clock.now(), &message)).await?;
     Ok(Action::await_change())

@@ -107,16 +107,18 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
         }
     };
     let accounts = {
-        let controller = primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone()).watches(
-            all::<WindowsWorkflow>(&ctx.client),
-            watcher::Config::default(),
-            // A workflow that goes may be what the deletion of its account waits for. Whether it is still there is not asked here: that store is filled by another watch.
-            |workflow: DeserializeGuard<WindowsWorkflow>| {
-                let deleted = workflow.meta().deletion_timestamp.is_some();
-                let account = workflow.0.ok().and_then(|w| w.status).and_then(|s| s.account_ref).filter(|_| deleted);
-                account.map(|account| ObjectRef::new(&account.name))
-            },
-        );
+        let controller =
+            primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone()).watches(
+                all::<WindowsWorkflow>(&ctx.client),
+                watcher::Config::default(),
+                // A workflow that goes may be what the deletion of its account waits for. Whether it is still there is not asked here: that store is filled by another watch.
+                |workflow: DeserializeGuard<WindowsWorkflow>| {
+                    let deleted = workflow.meta().deletion_timestamp.is_some();
+                    let account =
+                        workflow.0.ok().and_then(|w| w.status).and_then(|s| s.account_ref).filter(|_| deleted);
+                    account.map(|account| ObjectRef::new(&account.name))
+                },
+            );
         drive(controller, "AwsAccount", account::reconcile, ctx.clone())
     };
     let workflows = {
@@ -133,9 +135,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
             .watches(all::<WorkflowRun>(&ctx.client), watcher::Config::default(), |run| {
                 // An ended run may be what a deletion or a policy of an older version waits for.
                 let run = run.0.ok().filter(|run| run.status.as_ref().is_some_and(|status| status.phase.is_final()));
-                run.map(|run| {
-                    ObjectRef::new(&run.spec.workflow_ref.name).within(&run.namespace().unwrap_or_default())
-                })
+                run.map(|run| ObjectRef::new(&run.spec.workflow_ref.name).within(&run.namespace().unwrap_or_default()))
             });
         drive(controller, "WindowsWorkflow", workflow::reconcile, ctx.clone())
     };
@@ -147,7 +147,10 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
             move |workflow| {
                 let (namespace, name) = (workflow.namespace(), workflow.name_any());
                 concerned(&by_workflow, |run| {
-                    let pending = run.status.as_ref().is_none_or(|status| status.started_at.is_none() && !status.phase.is_final());
+                    let pending = run
+                        .status
+                        .as_ref()
+                        .is_none_or(|status| status.started_at.is_none() && !status.phase.is_final());
                     pending && run.namespace() == namespace && run.spec.workflow_ref.name == name
                 })
             },
@@ -191,6 +194,7 @@ where
         .graceful_shutdown_on(stop)
 }
 
+#[allow(clippy::unnecessary_wraps)] // the shape that predicates have
 fn deletion<K: Resource>(object: &K) -> Option<u64> {
     Some(u64::from(object.meta().deletion_timestamp.is_some()))
 }
@@ -208,8 +212,12 @@ where
 }
 
 /// Drives a controller and counts and logs how its reconciliations end.
-async fn drive<K, R, F>(controller: Controller<DeserializeGuard<K>>, kind: &'static str, reconcile: R, ctx: Arc<Context>)
-where
+async fn drive<K, R, F>(
+    controller: Controller<DeserializeGuard<K>>,
+    kind: &'static str,
+    reconcile: R,
+    ctx: Arc<Context>,
+) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     R: FnMut(Arc<DeserializeGuard<K>>, Arc<Context>) -> F,
     F: Future<Output = Result<Action, Error>> + Send + 'static,

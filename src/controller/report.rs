@@ -36,7 +36,8 @@ impl Reporter {
         } else {
             note.to_owned()
         };
-        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
+        let event =
+            Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None };
         if let Err(error) = self.0.publish(&event, object).await {
             warn!(object = ?object.name, %reason, %error, "the Event could not be written");
         }

@@ -83,11 +83,16 @@ where
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let result = match Request::new(api.resource_url()).patch_subresource("status", &name, &params, &Patch::Apply(body)) {
+    let result = match Request::new(api.resource_url()).patch_subresource("status", &name, &params, &Patch::Apply(body))
+    {
         // Of the answer only the metadata is read: the object may be one that does not parse.
         Ok(request) => ctx.client.request::<PartialObjectMeta<K>>(request).await,
         Err(error) => Err(kube::Error::BuildRequest(error)),
     };
     ctx.metrics.status_written(kind, if result.is_ok() { "ok" } else { "error" });
-    result.map(|answer| ctx.freshness.wrote(&answer)).map_err(|source| StatusError { kind, name, source: Box::new(source) })
+    result.map(|answer| ctx.freshness.wrote(&answer)).map_err(|source| StatusError {
+        kind,
+        name,
+        source: Box::new(source),
+    })
 }

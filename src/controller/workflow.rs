@@ -60,6 +60,7 @@ fn condition(status: Option<&WindowsWorkflowStatus>) -> Option<(String, String, 
 }
 
 /// The object in maps of this process.
+#[must_use]
 pub fn key(workflow: &WindowsWorkflow) -> String {
     format!("{KIND}/{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any())
 }
@@ -140,7 +141,10 @@ impl Work<'_> {
     /// Whether inline policies of older versions may go: there are some, and no execution of an older version runs.
     async fn may_prune(&self, session: &Session, status: &WindowsWorkflowStatus) -> Result<bool, AwsError> {
         let several = status.owned_objects.iter().any(|object| {
-            object.attributes.get("policies").is_some_and(|policies| policies.split(',').filter(|p| !p.is_empty()).count() > 1)
+            object
+                .attributes
+                .get("policies")
+                .is_some_and(|policies| policies.split(',').filter(|p| !p.is_empty()).count() > 1)
         });
         let Some(machine) = status.state_machine_arn.as_deref().filter(|_| several) else {
             return Ok(false);

@@ -35,7 +35,8 @@ pub async fn cleanup(ctx: &Context, api: &Api<WindowsWorkflow>, workflow: &Windo
         && missing.reason == "AccountNotFound"
     {
         let left: Vec<&str> = owned.iter().map(|object| object.arn.as_deref().unwrap_or(&object.name)).collect();
-        let note = format!("{missing}; these objects stay behind in AWS and must be deleted by hand: {}", left.join(", "));
+        let note =
+            format!("{missing}; these objects stay behind in AWS and must be deleted by hand: {}", left.join(", "));
         ctx.reporter.warning(&workflow.object_ref(&()), "Delete", "LeftBehind", &note).await;
         return gone(ctx, api, workflow, &note).await;
     }
@@ -68,14 +69,17 @@ async fn waits_for(
     workflow: &WindowsWorkflow,
     session: &Session,
 ) -> Result<Result<Option<String>, AwsError>, Error> {
-    let runs: Api<DeserializeGuard<WorkflowRun>> = Api::namespaced(ctx.client.clone(), &workflow.namespace().unwrap_or_default());
+    let runs: Api<DeserializeGuard<WorkflowRun>> =
+        Api::namespaced(ctx.client.clone(), &workflow.namespace().unwrap_or_default());
     let selector = ListParams::default().fields(&format!("spec.workflowRef.name={}", workflow.name_any()));
     let listed = runs.list(&selector).await?;
     let mut active: Vec<String> = listed
         .items
         .iter()
         .filter_map(|guard| guard.0.as_ref().ok())
-        .filter(|run| run.status.as_ref().is_some_and(|status| status.execution_arn.is_some() && !status.phase.is_final()))
+        .filter(|run| {
+            run.status.as_ref().is_some_and(|status| status.execution_arn.is_some() && !status.phase.is_final())
+        })
         .map(|run| format!("run {}", run.name_any()))
         .collect();
     if active.is_empty()
@@ -90,7 +94,8 @@ async fn waits_for(
         return Ok(Ok(None));
     }
     let named: Vec<&str> = active.iter().map(String::as_str).take(NAMED).collect();
-    let more = if active.len() > named.len() { format!(" and {} more", active.len() - named.len()) } else { String::new() };
+    let more =
+        if active.len() > named.len() { format!(" and {} more", active.len() - named.len()) } else { String::new() };
     Ok(Ok(Some(format!(
         "waiting for {}{more} to end before anything is deleted; nothing new is started. To stop it now: kubectl patch wrun NAME --type merge -p '{{\"spec\":{{\"desiredState\":\"Cancelled\"}}}}'",
         named.join(", ")
@@ -118,7 +123,12 @@ async fn wait(
     Ok(Action::requeue(ctx.clock.real(LOOK_AGAIN)))
 }
 
-async fn gone(ctx: &Context, api: &Api<WindowsWorkflow>, workflow: &WindowsWorkflow, what: &str) -> Result<Action, Error> {
+async fn gone(
+    ctx: &Context,
+    api: &Api<WindowsWorkflow>,
+    workflow: &WindowsWorkflow,
+    what: &str,
+) -> Result<Action, Error> {
     finalize::remove(ctx, api, workflow).await?;
     info!(workflow = %key(workflow), what, "workflow deleted");
     let key = key(workflow);

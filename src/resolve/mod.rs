@@ -53,11 +53,16 @@ pub fn account_name(
         [one] => Ok((*one).to_owned()),
         [] => Err(Unavailable::new(
             "NoGrant",
-            format!("no AwsAccount grants namespace {namespace} anything: ask the platform team for an entry under spec.grants of an AwsAccount with namespaces: [{namespace}]"),
+            format!(
+                "no AwsAccount grants namespace {namespace} anything: ask the platform team for an entry under spec.grants of an AwsAccount with namespaces: [{namespace}]"
+            ),
         )),
         several => Err(Unavailable::new(
             "AmbiguousAccount",
-            format!("several AwsAccounts grant namespace {namespace} something ({}): name one under spec.accountRef", several.join(", ")),
+            format!(
+                "several AwsAccounts grant namespace {namespace} something ({}): name one under spec.accountRef",
+                several.join(", ")
+            ),
         )),
     }
 }
@@ -68,7 +73,10 @@ pub fn account_name(
 /// [`Unavailable`] when it does not exist or does not parse.
 pub fn find_account(ctx: &Context, name: &str) -> Result<AwsAccount, Unavailable> {
     let found = ctx.stores.accounts.find(|guard| guard.name_any() == name).ok_or_else(|| {
-        Unavailable::new("AccountNotFound", format!("AwsAccount {name} does not exist: create it, or name another under spec.accountRef"))
+        Unavailable::new(
+            "AccountNotFound",
+            format!("AwsAccount {name} does not exist: create it, or name another under spec.accountRef"),
+        )
     })?;
     found.0.clone().map_err(|invalid| {
         Unavailable::new("AccountInvalid", format!("AwsAccount {name} cannot be read: {}", invalid.error))
@@ -113,10 +121,10 @@ fn settings(name: &str, spec: &AwsAccountSpec) -> AccountSettings {
         account_id: spec.account_id.clone(),
         region: spec.region.clone(),
         endpoint: spec.endpoint.clone(),
-        assume_role: spec.assume_role.as_ref().map(|role| AssumeRoleSettings {
-            role_arn: role.role_arn.clone(),
-            external_id: role.external_id.clone(),
-        }),
+        assume_role: spec
+            .assume_role
+            .as_ref()
+            .map(|role| AssumeRoleSettings { role_arn: role.role_arn.clone(), external_id: role.external_id.clone() }),
         quotas,
     }
 }

@@ -138,9 +138,8 @@ impl Fold {
         let (place, track) = self.track(path, at);
         let Some(track) = track else { return };
         match part {
-            "done" | "failed" => {}
+            "done" | "failed" | "route" | "fail" => {}
             "skipped" => track.close(Try::Skipped, position, at),
-            "route" | "fail" => {}
             _ if part.starts_with("handled") => track.settle(Try::Handled, position),
             "again" => track.resume(position),
             // A try after the first, or a block that is called again because the call is tried again.

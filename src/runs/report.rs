@@ -157,8 +157,11 @@ mod tests {
     fn the_two_streams_of_a_script_are_told_apart() {
         let mut status = StepStatus::default();
         let stdout = "before\r\n----------ERROR-------\r\ndisk is full\r\nat line 3";
-        Report::parse(Some(&serde_json::json!({ "nodes": [{ "stdout": stdout }, { "stdout": "\n----------ERROR-------\nx" }] }).to_string()))
-            .apply(&mut status);
+        Report::parse(Some(
+            &serde_json::json!({ "nodes": [{ "stdout": stdout }, { "stdout": "\n----------ERROR-------\nx" }] })
+                .to_string(),
+        ))
+        .apply(&mut status);
         let streams: Vec<_> =
             status.nodes.iter().map(|node| (node.output.as_deref(), node.error_output.as_deref())).collect();
         assert_eq!(streams, [(Some("before"), Some("disk is full\r\nat line 3")), (None, Some("x"))]);

@@ -42,9 +42,7 @@ fn printed(blueprint: &Blueprint) -> Files {
 fn expected(case: &Path) -> Files {
     let files = entries(case).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     files
-        .map(|path| {
-            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap())
-        })
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
         .collect()
 }
 
@@ -88,7 +86,12 @@ fn answers_of_aws_have_a_place_in_the_definition() {
             if let Body::StateMachine(machine) = &object.body {
                 assert_eq!(machine.fills.len(), if document { 2 } else { 0 }, "{}", case.display());
                 for fill in &machine.fills {
-                    assert!(machine.definition.pointer(&fill.pointer).is_some(), "{}: {}", case.display(), fill.pointer);
+                    assert!(
+                        machine.definition.pointer(&fill.pointer).is_some(),
+                        "{}: {}",
+                        case.display(),
+                        fill.pointer
+                    );
                 }
             }
         }
@@ -104,7 +107,8 @@ fn every_state_is_reached_and_goes_somewhere() {
         let mut reached = vec![definition["StartAt"].as_str().unwrap()];
         let mut at = 0;
         while at < reached.len() {
-            let state = states.get(reached[at]).unwrap_or_else(|| panic!("{}: no state {}", case.display(), reached[at]));
+            let state =
+                states.get(reached[at]).unwrap_or_else(|| panic!("{}: no state {}", case.display(), reached[at]));
             let branches = ["Choices", "Catch"].iter().filter_map(|list| state[*list].as_array()).flatten();
             let next = branches.chain([state]).flat_map(|from| ["Next", "Default"].map(|key| from[key].as_str()));
             for name in next.flatten() {

@@ -21,7 +21,11 @@ fn bad_manifests_are_refused_in_these_words() {
             Err(problems) => problems.iter().map(ToString::to_string).collect(),
         };
         if found != expected {
-            wrong.push(format!("{}:\n{}", file.display(), found.iter().map(|line| format!("#! {line}\n")).collect::<String>()));
+            wrong.push(format!(
+                "{}:\n{}",
+                file.display(),
+                found.iter().map(|line| format!("#! {line}\n")).collect::<String>()
+            ));
         }
     }
     assert!(wrong.is_empty(), "these say something else:\n{}", wrong.join("\n"));

@@ -15,9 +15,7 @@ pub fn value(json: &Value, scope: &Scope) -> Result<Value, Vec<String>> {
             Some(code) => Ok(Value::String(expression(&compile(code, scope)?))),
             None => Ok(Value::String(text(given))),
         },
-        Value::Array(items) => {
-            collect(items.iter().map(|item| value(item, scope))).map(Value::Array)
-        }
+        Value::Array(items) => collect(items.iter().map(|item| value(item, scope))).map(Value::Array),
         Value::Object(fields) => {
             let fields = fields.iter().map(|(key, field)| Ok((key.clone(), value(field, scope)?)));
             collect(fields).map(|fields| Value::Object(fields.into_iter().collect::<Map<_, _>>()))

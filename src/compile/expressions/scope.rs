@@ -46,12 +46,11 @@ impl Scope {
     pub(super) fn fault(&self, reference: &Reference) -> Option<String> {
         let field = reference.fields.first().map(String::as_str);
         match (reference.variable.as_str(), field) {
-            ("params", Some(name)) if !self.parameters.contains(name) => {
-                Some(format!("$params.{name}: the workflow has no parameter {name}; it has: {}", list(&self.parameters)))
-            }
-            ("run", Some(name)) if !RUN.contains(&name) => {
-                Some(format!("$run.{name}: $run has {}", RUN.join(", ")))
-            }
+            ("params", Some(name)) if !self.parameters.contains(name) => Some(format!(
+                "$params.{name}: the workflow has no parameter {name}; it has: {}",
+                list(&self.parameters)
+            )),
+            ("run", Some(name)) if !RUN.contains(&name) => Some(format!("$run.{name}: $run has {}", RUN.join(", "))),
             ("failure", _) if self.failure.is_none() && !self.open => {
                 Some("$failure is there only inside of onError".to_owned())
             }
@@ -62,7 +61,9 @@ impl Scope {
             ("steps", _) => self.steps_fault(&reference.fields),
             ("node", _) => Some("$node is there only inside of forEachNode".to_owned()),
             ("item", _) => Some("$item is there only inside of forEach".to_owned()),
-            (other, _) => Some(format!("${other} is not known here: there are $params, $steps, $run, and $failure inside of onError")),
+            (other, _) => Some(format!(
+                "${other} is not known here: there are $params, $steps, $run, and $failure inside of onError"
+            )),
         }
     }
 

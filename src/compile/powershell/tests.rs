@@ -50,7 +50,10 @@ fn mistakes_have_a_line_and_column() {
 fn parameters_are_found() {
     let names = |text: &str| look(text).parameters;
     assert_eq!(names("param([string] $Kb, $Other = 1)\n$Kb"), Some(vec!["Kb".into(), "Other".into()]));
-    assert_eq!(names("# why\n[CmdletBinding()]\nparam(\n  [Parameter(Mandatory)]\n  [string] $A\n)\n"), Some(vec!["A".into()]));
+    assert_eq!(
+        names("# why\n[CmdletBinding()]\nparam(\n  [Parameter(Mandatory)]\n  [string] $A\n)\n"),
+        Some(vec!["A".into()])
+    );
     assert_eq!(names("Get-Date"), Some(vec![]));
     assert_eq!(names("function f { param($X) $X }\nf 1"), Some(vec![]));
 }

@@ -39,7 +39,8 @@ pub(in super::super) fn read<'a>(
 
 /// Lays out the states.
 pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan, exits: &Exits<'_>) {
-    let work = assign([("work", json!({ "failure": { "step": step.path, "error": plan.error, "cause": plan.cause } }))]);
+    let work =
+        assign([("work", json!({ "failure": { "step": step.path, "error": plan.error, "cause": plan.cause } }))]);
     let failed = names::state(&step.path, "failed");
     flow.add(&step.path, "raise", State::Pass { assign: work, output: json!({}), next: failed });
     flow.failed(step, &[], "", exits);

@@ -80,9 +80,9 @@ pub(in super::super) fn read<'a>(
         error_action: step.error_action,
         timeout_seconds: timeout,
     });
-    let plan = nodes.zip(arguments).map(|(nodes, arguments)| {
-        Action::Powershell(Plan { plugin, nodes, arguments, output: step.output, timeout })
-    });
+    let plan = nodes
+        .zip(arguments)
+        .map(|(nodes, arguments)| Action::Powershell(Plan { plugin, nodes, arguments, output: step.output, timeout }));
     (plan, entry(step.output))
 }
 
@@ -160,7 +160,9 @@ pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan, e
         ("plugin", json!(plan.plugin)),
         (
             "counts",
-            json!("{% $exists($work.total) ? {\"total\": $work.total, \"succeeded\": $work.succeeded, \"failed\": $work.failed} : null %}"),
+            json!(
+                "{% $exists($work.total) ? {\"total\": $work.total, \"succeeded\": $work.succeeded, \"failed\": $work.failed} : null %}"
+            ),
         ),
         ("succeeded", json!("{% $exists($work.succeeded) ? $work.succeeded : 0 %}")),
         ("failed", json!("{% $exists($work.failed) ? $work.failed : 0 %}")),
@@ -227,7 +229,11 @@ impl States<'_> {
     /// What to do with whatever a task raises. A failure that stands in `$work` already is why the step fails, and stays.
     fn caught(&self, next: &str) -> Catch {
         let code = format!("$merge([{{\"failure\": {}}}, $work])", self.raised());
-        Catch { errors: vec!["States.ALL"], assign: assign([("work", json!(expression(&code)))]), next: self.name(next) }
+        Catch {
+            errors: vec!["States.ALL"],
+            assign: assign([("work", json!(expression(&code)))]),
+            next: self.name(next),
+        }
     }
 }
 

@@ -21,7 +21,8 @@ pub(in super::super::super) fn needs(plans: &[&Plan], place: &Place<'_>, documen
     };
     let send = || vec!["ssm:SendCommand"];
     // In two statements, since a document carries none of the nodes' tags.
-    let mut statements = vec![allow("SendDocument".into(), send(), vec![document_arn.to_owned()], Condition::default())];
+    let mut statements =
+        vec![allow("SendDocument".into(), send(), vec![document_arn.to_owned()], Condition::default())];
     for (index, (tags, ids)) in by_tags(plans).into_iter().enumerate() {
         let condition = tags.iter().fold(Condition::default(), |condition, (key, values)| {
             condition.equals(format!("ssm:resourceTag/{key}"), values.iter().map(|value| literal(value)))
@@ -36,8 +37,7 @@ pub(in super::super::super) fn needs(plans: &[&Plan], place: &Place<'_>, documen
         statements.push(allow(format!("SendNodes{}", index + 1), send(), resources, condition));
     }
     // These support no resource (Service Authorization Reference, "Actions defined by AWS Systems Manager").
-    let watch =
-        vec!["ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "ssm:CancelCommand"];
+    let watch = vec!["ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "ssm:CancelCommand"];
     statements.push(allow("Watch".into(), watch, vec!["*".to_owned()], Condition::default()));
     statements
 }

@@ -25,10 +25,8 @@ const COMMENT_PATH_LIMIT: usize = 55;
 impl States<'_> {
     pub(super) fn send(&self, flow: &mut Flow) {
         let path = &self.step.path;
-        let code = format!(
-            "{{\"began\": $work.began, \"held\": $work.held, \"sought\": 0, \"failure\": {}}}",
-            self.raised()
-        );
+        let code =
+            format!("{{\"began\": $work.began, \"held\": $work.held, \"sought\": 0, \"failure\": {}}}", self.raised());
         let refused = Catch {
             errors: vec!["States.ALL"],
             assign: assign([("work", json!(expression(&code)))]),
@@ -70,7 +68,7 @@ impl States<'_> {
         // Systems Manager's own defaults, said out loud: after the first failure no further node is sent to.
         arguments.insert("MaxConcurrency".into(), json!("50"));
         arguments.insert("MaxErrors".into(), json!("0"));
-        arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.min(DELIVERY).max(DELIVERY_LEAST)));
+        arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.clamp(DELIVERY_LEAST, DELIVERY)));
         arguments.insert("Comment".into(), json!(expression(&self.comment())));
         let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
         if let Some(object) = &plan.arguments {
@@ -126,12 +124,17 @@ impl States<'_> {
             assign: assign([("work", json!(expression(&code)))]),
             output: json!({}),
             retry: patience(),
-            catch: vec![Catch { errors: vec!["States.ALL"], assign: assign([("work", unread)]), next: self.name("found") }],
+            catch: vec![Catch {
+                errors: vec!["States.ALL"],
+                assign: assign([("work", unread)]),
+                next: self.name("found"),
+            }],
             next: self.name("found"),
         };
         flow.add(path, "find", State::Task(task));
         let rules = vec![
-            Rule::new("$work.commandId != null", self.name("wait")).assigning(assign([("work", sent("$work.commandId"))])),
+            Rule::new("$work.commandId != null", self.name("wait"))
+                .assigning(assign([("work", sent("$work.commandId"))])),
             Rule::new(&format!("$work.sought < {SEARCHES}"), self.name("seek")),
         ];
         flow.add(path, "found", State::Choice { rules, default: self.name("lost") });

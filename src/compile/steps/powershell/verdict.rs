@@ -15,15 +15,10 @@ impl States<'_> {
         let rules = vec![Rule::new(well, self.name("done"))];
         flow.add(&self.step.path, "judge", State::Choice { rules, default: self.name("blame") });
         // A failure that stands already is why the step fails; what the nodes tell only adds the node.
-        let failure = format!(
-            "{{\"failure\": $merge([{}, $exists($work.failure) ? $work.failure : {{}}])}}",
-            self.blame()
-        );
-        let blame = State::Pass {
-            assign: assign([("work", merged(&failure))]),
-            output: json!({}),
-            next: self.name("failed"),
-        };
+        let failure =
+            format!("{{\"failure\": $merge([{}, $exists($work.failure) ? $work.failure : {{}}])}}", self.blame());
+        let blame =
+            State::Pass { assign: assign([("work", merged(&failure))]), output: json!({}), next: self.name("failed") };
         flow.add(&self.step.path, "blame", blame);
     }
 
