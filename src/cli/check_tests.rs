@@ -129,7 +129,7 @@ fn what_is_wrong_with_one_manifest() {
             workflow(
                 "  steps:\n    - name: one\n      powershell:\n        script: |\n          Get-Date\n          if (\n",
             ),
-            &["a.yaml:11: spec.steps[0].powershell.script (line 2, column 1): syntax error near"],
+            &["a.yaml:11: spec.steps[0].powershell.script (line 2, column 4): syntax error: this ( is never closed"],
         ),
         (workflow("  steps: []\n"), &["a.yaml:6: spec.steps: has 0 items, at least 1 needed"]),
         (

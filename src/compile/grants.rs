@@ -32,12 +32,12 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// In words: `tag Role in [web] and tag OS in [Windows]`.
+    /// In words: `these tags: OS in [Windows] and Role in [web]`.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Self::Tagged(tags) => in_words(tags),
-            Self::Ids { ids, .. } => ids.join(", "),
+            Self::Tagged(tags) => format!("these tags: {}", in_words(tags)),
+            Self::Ids { ids, .. } => format!("one of these ids: {}", ids.join(", ")),
         }
     }
 }
@@ -57,15 +57,15 @@ fn of<'a>(account: &'a AwsAccountSpec, namespace: &str) -> impl Iterator<Item = 
 /// What is wrong with an account for a namespace, whatever its manifest targets.
 ///
 /// # Errors
-/// [`Problem`] when the account grants the namespace nothing.
-pub fn any(account: &Account<'_>, namespace: &str) -> Result<(), Problem> {
+/// [`Problem`] at `path` when the account grants the namespace nothing.
+pub fn any(account: &Account<'_>, namespace: &str, path: &str) -> Result<(), Problem> {
     if of(account.spec, namespace).next().is_some() {
         return Ok(());
     }
     Err(Problem::new(
-        "metadata.namespace",
+        path,
         format!(
-            "AwsAccount {} grants namespace {namespace} nothing: ask the platform team for an entry under its spec.grants with namespaces: [{namespace}]",
+            "AwsAccount {} grants namespace {namespace} nothing: ask the platform team for an entry under spec.grants with namespaces: [{namespace}]",
             account.name
         ),
     ))
@@ -82,7 +82,8 @@ pub fn ungranted(targets: &Targets, path: &str) -> Result<Nodes, Problem> {
         node_tags: None,
         any_node: true,
     };
-    limited(intersect(&free, targets).map_err(|key| empty(path, &key))?, path, None)
+    let nodes = intersect(&free, targets).ok_or_else(|| Problem::new(path, "a tag of these targets has no values"))?;
+    limited(nodes, path, None)
 }
 
 /// The nodes that targets come to under the account's grants.
@@ -91,28 +92,23 @@ pub fn ungranted(targets: &Targets, path: &str) -> Result<Nodes, Problem> {
 /// [`Problem`] at `path` when no grant allows them, several do in different ways, or more tags come together than Systems Manager takes.
 pub fn nodes(account: &Account<'_>, namespace: &str, targets: &Targets, path: &str) -> Result<Nodes, Problem> {
     let refuse = |message: String| Err(Problem::new(path, message));
-    any(account, namespace)?;
+    any(account, namespace, path)?;
     let grants: Vec<&Grant> = of(account.spec, namespace).collect();
     let account = account.name;
     let reaching: Vec<&Grant> =
         grants.iter().copied().filter(|grant| grant.any_node || grant.node_tags.is_some()).collect();
     if reaching.is_empty() {
         return refuse(format!(
-            "no grant of AwsAccount {account} lets namespace {namespace} reach nodes: ask the platform team to set nodeTags in grant {}",
+            "no grant of AwsAccount {account} lets namespace {namespace} reach nodes: ask the platform team for nodeTags in grant {}",
             grants.iter().map(|grant| grant.name.0.as_str()).collect::<Vec<_>>().join(" or ")
         ));
     }
-    let (mut within, mut outside) = (Vec::new(), Vec::new());
-    for grant in &reaching {
-        match intersect(grant, targets) {
-            Ok(nodes) => within.push((*grant, nodes)),
-            Err(key) => outside.push(describe_outside(grant, &key)),
-        }
-    }
+    let within: Vec<(&Grant, Nodes)> =
+        reaching.iter().filter_map(|grant| Some((*grant, intersect(grant, targets)?))).collect();
     match within.as_slice() {
         [] => refuse(format!(
-            "these targets are outside of what AwsAccount {account} grants namespace {namespace}: {}; target nodes within that, or ask the platform team to widen nodeTags there",
-            outside.join("; ")
+            "these targets are outside of what namespace {namespace} may reach: {}; target nodes within that, or ask the platform team to widen spec.grants[].nodeTags of AwsAccount {account}",
+            reaching.iter().map(|grant| describe(grant)).collect::<Vec<_>>().join("; ")
         )),
         [(grant, nodes)] => limited(nodes.clone(), path, Some(grant)),
         [(grant, nodes), rest @ ..] if rest.iter().all(|(_, other)| other == nodes) => {
@@ -130,37 +126,32 @@ fn describe(grant: &Grant) -> String {
         Some(tags) => in_words(tags),
         None => "any node".to_owned(),
     };
-    format!("grant {} reaches {reach}", grant.name.0)
-}
-
-fn describe_outside(grant: &Grant, key: &str) -> String {
-    let values = grant.node_tags.as_ref().and_then(|tags| tags.get(key)).map(|values| values.join(", "));
-    format!("grant {}, nodeTags {key}, has [{}]", grant.name.0, values.unwrap_or_default())
+    format!("grant {} allows {reach}", grant.name.0)
 }
 
 fn in_words(tags: &NodeTags) -> String {
-    let tags: Vec<String> = tags.iter().map(|(key, values)| format!("tag {key} in [{}]", values.join(", "))).collect();
+    let tags: Vec<String> = tags.iter().map(|(key, values)| format!("{key} in [{}]", values.join(", "))).collect();
     tags.join(" and ")
 }
 
-/// And-s a grant into targets; the key of which nothing is left, when one is.
-fn intersect(grant: &Grant, targets: &Targets) -> Result<Nodes, String> {
+/// And-s a grant into targets; none when no value of some key is left.
+fn intersect(grant: &Grant, targets: &Targets) -> Option<Nodes> {
     let granted = grant.node_tags.clone().unwrap_or_default();
     if let Some(ids) = &targets.node_ids {
         let mut ids: Vec<String> = ids.iter().map(|NodeId(id)| id.clone()).collect();
         ids.sort();
         ids.dedup();
-        return Ok(Nodes::Ids { ids, tags: sorted(granted) });
+        return Some(Nodes::Ids { ids, tags: sorted(granted) });
     }
     let mut tags = granted;
     for (key, wanted) in targets.tags.iter().flatten() {
         let values = tags.entry(key.clone()).or_insert_with(|| wanted.clone());
         values.retain(|value| wanted.contains(value));
         if values.is_empty() {
-            return Err(key.clone());
+            return None;
         }
     }
-    Ok(Nodes::Tagged(sorted(tags)))
+    Some(Nodes::Tagged(sorted(tags)))
 }
 
 fn sorted(mut tags: NodeTags) -> NodeTags {
@@ -169,10 +160,6 @@ fn sorted(mut tags: NodeTags) -> NodeTags {
         values.dedup();
     }
     tags
-}
-
-fn empty(path: &str, key: &str) -> Problem {
-    Problem::new(path, format!("tag {key} has no values"))
 }
 
 fn limited(nodes: Nodes, path: &str, grant: Option<&Grant>) -> Result<Nodes, Problem> {
@@ -248,7 +235,7 @@ mod tests {
         );
         assert_eq!(
             reach(&grants, json!({ "tags": { "Role": ["dc"] } })).unwrap_err(),
-            "these targets are outside of what AwsAccount prod grants namespace ops: grant ops, nodeTags Role, has [web, db]; target nodes within that, or ask the platform team to widen nodeTags there"
+            "these targets are outside of what namespace ops may reach: grant ops allows OS in [Windows] and Role in [web, db]; target nodes within that, or ask the platform team to widen spec.grants[].nodeTags of AwsAccount prod"
         );
     }
 
@@ -257,7 +244,7 @@ mod tests {
         let silent = json!([{ "name": "ops", "namespaces": ["ops"] }]);
         assert_eq!(
             reach(&silent, json!({ "tags": { "Role": ["web"] } })).unwrap_err(),
-            "no grant of AwsAccount prod lets namespace ops reach nodes: ask the platform team to set nodeTags in grant ops"
+            "no grant of AwsAccount prod lets namespace ops reach nodes: ask the platform team for nodeTags in grant ops"
         );
         let loud = json!([{ "name": "ops", "namespaces": ["ops"], "anyNode": true }]);
         assert_eq!(reach(&loud, json!({ "tags": { "Role": ["web"] } })), tagged(json!({ "Role": ["web"] })));
@@ -272,7 +259,7 @@ mod tests {
         assert_eq!(reach(&grants, json!({ "tags": { "Site": ["dc2"] } })), tagged(json!({ "Site": ["dc2"] })));
         assert_eq!(
             reach(&grants, json!({ "tags": { "Role": ["web"] } })).unwrap_err(),
-            "several grants of AwsAccount prod reach these targets, each other nodes of them (grant one reaches tag Site in [dc1]; grant two reaches tag Site in [dc2]): add the tags of the one that you mean"
+            "several grants of AwsAccount prod reach these targets, each other nodes of them (grant one allows Site in [dc1]; grant two allows Site in [dc2]): add the tags of the one that you mean"
         );
     }
 

@@ -34,7 +34,7 @@ pub use problem::Problem;
 pub use render::{Rendered, render};
 pub use workflow::{check, workflow};
 
-/// The AwsAccount to compile for.
+/// The `AwsAccount` to compile for.
 #[derive(Clone, Copy, Debug)]
 pub struct Account<'a> {
     /// Its name.

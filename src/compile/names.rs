@@ -1,11 +1,15 @@
 //! Names inside of a workflow: states, variables, plugins.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 use super::asl::STATE_NAME_LIMIT;
 
 /// Longest path in a name: leaves room for the part that follows in a state's name.
 const PATH_LIMIT: usize = 60;
+/// Digits of a hash in a name.
+const HASH: usize = 10;
 /// Fewest characters of a plugin's name (`GetCommandInvocation`, `PluginName`).
 const PLUGIN_LEAST: usize = 4;
 
@@ -24,17 +28,21 @@ pub fn short(path: &str, limit: usize) -> String {
         return path.to_owned();
     }
     let hash = hash(path);
-    let keep = limit.saturating_sub(hash.len() + 1);
+    let keep = limit.saturating_sub(HASH + 1);
     let end: String = path.chars().skip(path.chars().count().saturating_sub(keep)).collect();
     format!("{hash}~{end}")
 }
 
-/// Name of a variable that belongs to a step: letters, digits and underscores.
+/// Name of a variable that belongs to a step: letters, digits and underscores, 80 at most (Step Functions, "Variable name").
 #[must_use]
 pub fn variable(kind: &str, path: &str) -> String {
-    let plain = short(path, PATH_LIMIT).replace('/', "__").replace(['-', '~'], "_");
-    // Without this, step `a--b` and step `b` inside of `a` would share a variable.
-    if path.contains("--") { format!("{kind}_{plain}_{}", hash(path)) } else { format!("{kind}_{plain}") }
+    let plain = path.replace('/', "__").replace('-', "_");
+    // Without the hash, step `a--b` and step `b` inside of `a` would share a variable.
+    if plain.len() <= PATH_LIMIT && !path.contains("--") {
+        return format!("{kind}_{plain}");
+    }
+    let end: String = plain.chars().skip(plain.len().saturating_sub(PATH_LIMIT - HASH - 1)).collect();
+    format!("{kind}_{}_{end}", hash(path))
 }
 
 /// Name of a script's plugin in the document.
@@ -56,7 +64,17 @@ pub fn manifest_order(path: &str) -> Vec<(u8, usize, String)> {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()), HASH / 2)
+}
+
+/// The first bytes of a hash, in hexadecimal digits.
+#[must_use]
+pub fn hex(hash: &[u8], bytes: usize) -> String {
+    hash.iter().take(bytes).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Where an AwsAccount is.
+    /// Where an `AwsAccount` is.
     #[must_use]
     pub fn of(account: &'a AwsAccountSpec) -> Self {
         Self { account_id: &account.account_id, region: &account.region }

@@ -311,22 +311,19 @@ impl<'a> Reader<'a> {
             let known = if known.is_empty() {
                 "the workflow has no blocks".to_owned()
             } else {
-                format!("spec.blocks has: {}", known.join(", "))
+                format!("there is: {}", known.join(", "))
             };
             self.problem(at, format!("there is no block {name}; {known}"));
             return Default::default();
         };
         self.reached.insert(name);
         if place.blocks.contains(&name) {
-            let way: Vec<&str> = place.blocks.iter().skip_while(|other| **other != name).copied().collect();
-            self.problem(at, format!("block {name} calls itself: {} -> {name}", way.join(" -> ")));
+            let round: Vec<&str> = place.blocks.iter().skip_while(|other| **other != name).copied().collect();
+            self.problem(at, format!("blocks call each other in a circle: {} → {name}", round.join(" → ")));
             return Default::default();
         }
         if place.blocks.len() >= DEPTH {
-            self.problem(
-                at,
-                format!("blocks call blocks more than {DEPTH} deep: {} -> {name}", place.blocks.join(" -> ")),
-            );
+            self.problem(at, format!("calls nest more than {DEPTH} deep: {} → {name}", place.blocks.join(" → ")));
             return Default::default();
         }
         let mut place = place.clone();

@@ -1,4 +1,4 @@
-//! WindowsWorkflow → role, document, state machine.
+//! `WindowsWorkflow` → role, document, state machine.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
     let mut reader = Reader::new(spec, None);
     let steps = read(&mut reader, spec);
     reader.problems.extend(bounds::check(&steps));
-    reader.problems.extend(document_problem(&content("", &reader.scripts), &reader.scripts));
+    reader.problems.extend(document_problem(&content(&reader.scripts), &reader.scripts));
     reader.problems
 }
 
@@ -43,18 +43,16 @@ pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>
     let mut reader = Reader::new(spec, Some((account, &owner.namespace)));
     let steps = read(&mut reader, spec);
     let mut problems = reader.problems;
-    problems.extend(grants::any(account, &owner.namespace).err().filter(|problem| !problems.contains(problem)));
+    // Where there are scripts, their targets were held against the grants already.
+    if reader.scripts.is_empty() {
+        problems.extend(grants::any(account, &owner.namespace, "metadata.namespace").err());
+    }
     problems.extend(bounds::check(&steps));
 
     let place = Place::of(account.spec);
-    let who = format!("WindowsWorkflow {}/{}", owner.namespace, owner.name);
     let document = (!reader.scripts.is_empty()).then(|| {
         let name = owner.aws_name(DOCUMENT_NAME_LIMIT);
-        Document {
-            arn: place.document_arn(&name),
-            name,
-            content: content(&format!("Scripts of {who}"), &reader.scripts),
-        }
+        Document { arn: place.document_arn(&name), name, content: content(&reader.scripts) }
     });
     problems.extend(document.as_ref().and_then(|document| document_problem(&document.content, &reader.scripts)));
 
@@ -85,9 +83,9 @@ fn read<'a>(reader: &mut Reader<'a>, spec: &'a WindowsWorkflowSpec) -> Vec<Step<
     reader.read()
 }
 
-fn content(description: &str, scripts: &[(String, Script)]) -> Value {
+fn content(scripts: &[(String, Script)]) -> Value {
     let scripts: Vec<&Script> = scripts.iter().map(|(_, script)| script).collect();
-    ssm::document(description, &scripts)
+    ssm::document("The scripts of a WindowsWorkflow's steps, made by Windlass.", &scripts)
 }
 
 fn document_problem(content: &Value, scripts: &[(String, Script)]) -> Option<Problem> {
@@ -103,10 +101,9 @@ fn document_problem(content: &Value, scripts: &[(String, Script)]) -> Option<Pro
         .map(|script| format!("{} {}", script.plugin.trim_end_matches('_'), script.text.len()))
         .collect();
     Some(Problem::new(
-        "spec",
+        "spec.steps",
         format!(
-            "the {} scripts of this workflow come to a document of {size} bytes, and Systems Manager takes {DOCUMENT_LIMIT} (largest, in bytes: {}): let scripts fetch what is large from a share or an S3 bucket, or use several workflows",
-            scripts.len(),
+            "the scripts of this workflow come to a document of {size} bytes, and Systems Manager takes {DOCUMENT_LIMIT} (the largest: {}): shorten them, or keep shared code in a module on the nodes",
             largest.join(", ")
         ),
     ))
@@ -152,8 +149,8 @@ fn role(
         BTreeMap::new()
     } else {
         let policy = Policy { statements }.to_value();
-        let hash: String =
-            Sha256::digest(policy.to_string().as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        // A name that changes with the content: the rights of a new version stand beside the old ones until no execution needs those.
+        let hash = names::hex(&Sha256::digest(policy.to_string().as_bytes()), 5);
         BTreeMap::from([(format!("windlass-{hash}"), policy)])
     };
     Role {

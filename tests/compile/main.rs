@@ -1,7 +1,11 @@
 //! The compiler, seen from outside: what manifests give, which are refused and how, and what the compiler may import.
-
-// Helpers of tests are tests: what is unexpected must end them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must stop"
+)]
 
 mod cases;
 mod imports;

@@ -1,4 +1,5 @@
-//! Every manifest under `refused/` is refused with exactly the problems that its first lines say, behind `#! `, in that order.
+//! Every manifest under `refused/` is refused with exactly the problems that its first lines say, behind `#! `, in that order. `WINDLASS_BLESS=1` writes
+//! these lines anew: read the difference before it is committed.
 
 use windlass::api::{AwsAccount, WindowsWorkflow};
 use windlass::compile::check;
@@ -20,7 +21,11 @@ fn bad_manifests_are_refused_in_these_words() {
             Ok(_) => vec!["nothing".to_owned()],
             Err(problems) => problems.iter().map(ToString::to_string).collect(),
         };
-        if found != expected {
+        if std::env::var_os("WINDLASS_BLESS").is_some() {
+            let manifest = text.lines().filter(|line| !line.starts_with("#! ")).map(str::to_owned);
+            let lines: Vec<String> = found.iter().map(|line| format!("#! {line}")).chain(manifest).collect();
+            std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+        } else if found != expected {
             wrong.push(format!(
                 "{}:\n{}",
                 file.display(),

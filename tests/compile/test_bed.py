@@ -54,8 +54,8 @@ def test_one_node_exits_5(account: Account):
 )
 def test_what_systems_manager_does_not_count_as_an_error_fails_the_step(account: Account, outcome: str, error: str, status: str):
     account.nodes(1, 2)
-    account.rule(1, ".", outcome=outcome)
-    account.rule(2, ".", stdout=JSON)
+    account.rule(1, ".", stdout=JSON)
+    account.rule(2, ".", outcome=outcome)
     ended = account.deploy("01-hello").run()
     assert (ended.status, ended.error) == ("FAILED", error), ended.cause
     report = ended.report("report")
@@ -63,11 +63,20 @@ def test_what_systems_manager_does_not_count_as_an_error_fails_the_step(account:
     assert report["counts"] == {"total": 2, "succeeded": 1, "failed": 1}
 
 
+def test_after_the_first_failure_no_further_node_is_sent_to(account: Account):
+    """Systems Manager begins with one node, and sends no more once there are more errors than MaxErrors."""
+    account.nodes(1, 2, 3)
+    account.rule(1, ".", exitCode=5)
+    ended = account.deploy("01-hello").run()
+    assert (ended.status, ended.error) == ("FAILED", "Windlass.ExitCode"), ended.cause
+    assert [node["status"] for node in ended.report("report")["nodes"]] == ["Failed", "Terminated", "Terminated"]
+
+
 def test_zero_targets_is_no_success(account: Account):
     account.nodes(1, tags={"OS": "Windows", "Role": "mail"})
     ended = account.deploy("01-hello").run()
     assert (ended.status, ended.error) == ("FAILED", "Windlass.NoTargets")
-    assert ended.cause == "no managed node has tag OS in [Windows] and tag Role in [web]"
+    assert ended.cause == "no managed node has these tags: OS in [Windows] and Role in [web]"
 
 
 def test_an_offline_node_is_unreachable(account: Account):

@@ -63,15 +63,15 @@ def test_refused_by_the_api_server(world, case):
 STALLED = {
     "unknown block": (
         {"steps": [step(call={"block": "gone"})], "blocks": [{"name": "here", "steps": [step()]}]},
-        "spec.steps[0].call.block: there is no block gone; spec.blocks has: here",
+        "spec.steps[0].call.block: there is no block gone; there is: here",
     ),
     "cycle": (
         {"steps": [step(call={"block": "a"})], "blocks": [block("a", "b"), block("b", "a")]},
-        "spec.blocks[1].steps[0].call.block: block a calls itself: a -> b -> a",
+        "spec.blocks[1].steps[0].call.block: blocks call each other in a circle: a → b → a",
     ),
     "too deep": (
         {"steps": [step(call={"block": "b1"})], "blocks": [*(block(f"b{n}", f"b{n + 1}") for n in range(1, 6)), {"name": "b6", "steps": [step()]}]},
-        "spec.blocks[4].steps[0].call.block: blocks call blocks more than 5 deep: b1 -> b2 -> b3 -> b4 -> b5 -> b6",
+        "spec.blocks[4].steps[0].call.block: calls nest more than 5 deep: b1 → b2 → b3 → b4 → b5 → b6",
     ),
     "bad JSONata": (
         {"steps": [{**step(), "when": "{% $params.go = %}"}], "parameters": [{"name": "go", "type": "Boolean"}]},
@@ -79,38 +79,38 @@ STALLED = {
     ),
     "unknown step name": (
         {"steps": [step("first"), {**step("second"), "when": "{% $steps.frist.succeeded > 0 %}"}]},
-        "spec.steps[1].when: $steps.frist: there is no step frist here; steps that have run by then: first",
+        "spec.steps[1].when: $steps.frist: there is no such step before this one; there is: first",
     ),
     "a step that has not run yet": (
         {"steps": [{**step("first"), "when": "{% $steps.second.succeeded > 0 %}"}, step("second")]},
-        "spec.steps[0].when: $steps.second: step second has not run by then",
+        "spec.steps[0].when: $steps.second: that step has not run yet here; only steps before this one can be read",
     ),
     "unknown parameter name": (
         {"steps": [{**step(), "when": "{% $params.go %}"}]},
-        "spec.steps[0].when: $params.go: the workflow has no parameter go; it has: none",
+        "spec.steps[0].when: $params.go: there is no such parameter; there is: none",
     ),
     "PowerShell syntax": (
         {"steps": [step(powershell={"script": "Get-Date\nif ($true) {\n  Get-Item C:\\\n"})]},
-        "spec.steps[0].powershell.script (line 2, column 12): syntax error: this { is never closed: } is missing",
+        "spec.steps[0].powershell.script (line 3, column 15): syntax error: } is missing",
     ),
     "PowerShell 7": (
         {"steps": [step(powershell={"script": "Get-Date\n  Get-Date && Get-Item x\n"})]},
-        "spec.steps[0].powershell.script (line 2, column 12): && came with PowerShell 7, and nodes run Windows PowerShell 5.1: "
-        "write first; if ($?) { second }",
+        "spec.steps[0].powershell.script (line 2, column 12): && is PowerShell 7, and nodes run Windows PowerShell 5.1: "
+        "write  first; if ($?) { second }",
     ),
     "text that the agent would replace": (
         {"steps": [step(powershell={"script": "Write-Output '{{ region }}'\n"})]},
-        "spec.steps[0].powershell.script (line 1, column 15): the agent on the node would put a parameter in place of {{ region }}: "
-        "break it up, as in ('{' + '{name}' + '}'), or hand the text over through parameters",
+        "spec.steps[0].powershell.script (line 1, column 15): the agent on the node would replace {{ region }} by a document parameter: "
+        "write it apart, as in ('{' + '{ name }' + '}'), or pass the value through parameters",
     ),
     "an argument that the script does not take": (
         {"steps": [step(powershell={**SHELL, "parameters": {"Site": "a"}})]},
-        "spec.steps[0].powershell.parameters.Site: the script has no parameter Site; it has no param() block at its beginning: begin it with param(…)",
+        "spec.steps[0].powershell.parameters.Site: the script has no param() block, so it cannot take Site: begin it with param([string] $Site)",
     ),
     "outside the grant": (
         {"targets": {"tags": {"OS": ["Linux"]}}},
-        "spec.targets: these targets are outside of what AwsAccount prod grants namespace ops: grant ops, nodeTags OS, has [Windows]; target nodes within "
-        "that, or ask the platform team to widen nodeTags there",
+        "spec.targets: these targets are outside of what namespace ops may reach: grant ops allows OS in [Windows]; target nodes within that, "
+        "or ask the platform team to widen spec.grants[].nodeTags of AwsAccount prod",
     ),
     "a default off its pattern": (
         {"parameters": [{"name": "kb", "type": "String", "pattern": "^KB[0-9]+$", "default": "x"}]},
@@ -140,8 +140,8 @@ def test_scripts_that_are_too_long_together(world):
     world.product.apply(world.workflow(name, [step("one", powershell=long), step("two", powershell={"script": long["script"] + "Get-Host\n"})]))
     said = condition(stalled(world, "wwf", name), "Ready", "message")
     assert re.fullmatch(
-        r"spec\.steps: the 2 scripts of this workflow come to a document of \d{5} bytes, and Systems Manager takes 65536 "
-        r"\(largest, in bytes: .*\): let scripts fetch what is large from a share or an S3 bucket, or use several workflows",
+        r"spec\.steps: the scripts of this workflow come to a document of \d{5} bytes, and Systems Manager takes 65536: "
+        r"shorten them, or keep shared code in a module on the nodes",
         said,
     ), said
     world.delete("wwf", name)
@@ -172,7 +172,7 @@ def test_a_namespace_without_a_grant(world):
     world.product.apply(manifest)
     found = stalled(world, "wwf", name, "stranger")
     assert condition(found, "Ready", "message") == (
-        "metadata.namespace: AwsAccount prod grants namespace stranger nothing: ask the platform team for an entry under its spec.grants "
+        "spec.targets: AwsAccount prod grants namespace stranger nothing: ask the platform team for an entry under spec.grants "
         "with namespaces: [stranger]"
     ), "naming the account does not get round its grants"
     world.product.kubectl("delete", "wwf", name, "-n", "stranger")
@@ -240,7 +240,7 @@ def test_a_run_of_a_workflow_that_is_not_well(world):
     world.product.apply(run)
     message = (
         f"waits until generation 1 of WindowsWorkflow {name} is Ready: Invalid: "
-        "spec.steps[0].call.block: there is no block gone; the workflow has no blocks"
+        "spec.steps[0].call.block: there is no block gone; there is: none"
     )
     world.until_run(run, lambda run: run.get("status", {}).get("message") == message, "to say what it waits for")
     world.delete("wrun", run["metadata"]["name"])

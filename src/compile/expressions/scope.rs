@@ -46,10 +46,9 @@ impl Scope {
     pub(super) fn fault(&self, reference: &Reference) -> Option<String> {
         let field = reference.fields.first().map(String::as_str);
         match (reference.variable.as_str(), field) {
-            ("params", Some(name)) if !self.parameters.contains(name) => Some(format!(
-                "$params.{name}: the workflow has no parameter {name}; it has: {}",
-                list(&self.parameters)
-            )),
+            ("params", Some(name)) if !self.parameters.contains(name) => {
+                Some(format!("$params.{name}: there is no such parameter; there is: {}", list(&self.parameters)))
+            }
             ("run", Some(name)) if !RUN.contains(&name) => Some(format!("$run.{name}: $run has {}", RUN.join(", "))),
             ("failure", _) if self.failure.is_none() && !self.open => {
                 Some("$failure is there only inside of onError".to_owned())
@@ -73,19 +72,16 @@ impl Scope {
         };
         match self.steps.get(name) {
             Some(entry) => entry_fault(entry, &format!("$steps.{}", written(name)), rest),
-            None if self.later.contains(name) => {
-                Some(format!("$steps.{}: step {name} has not run by then", written(name)))
-            }
+            None if self.later.contains(name) => Some(format!(
+                "$steps.{}: that step has not run yet here; only steps before this one can be read",
+                written(name)
+            )),
             None if self.open => None,
-            None => Some(format!("$steps.{}: there is no step {name} here; {}", written(name), self.seen())),
-        }
-    }
-
-    fn seen(&self) -> String {
-        if self.steps.is_empty() {
-            "no step has run by then".to_owned()
-        } else {
-            format!("steps that have run by then: {}", self.steps.keys().cloned().collect::<Vec<_>>().join(", "))
+            None => Some(format!(
+                "$steps.{}: there is no such step before this one; there is: {}",
+                written(name),
+                list(self.steps.keys())
+            )),
         }
     }
 
@@ -132,14 +128,17 @@ fn entry_fault(entry: &Entry, shown: &str, rest: &[String]) -> Option<String> {
         let shown = format!("{shown}.steps.{}", written(name));
         return match entry.inner.get(name) {
             Some(inner) => entry_fault(inner, &shown, rest),
-            None => Some(format!("{shown}: there is no step {name} in it; it has: {}", list(entry.inner.keys()))),
+            None => {
+                Some(format!("{shown}: there is no such step inside of it; there is: {}", list(entry.inner.keys())))
+            }
         };
     }
     match entry.no_output {
         Some(why) if field == "output" || field == "stdout" => return Some(format!("{shown}.{field}: {why}")),
         _ => {}
     }
-    if entry.fields.contains(&field.as_str()) {
+    // Of a step that cannot be read nothing is known.
+    if entry.fields.is_empty() || entry.fields.contains(&field.as_str()) {
         return None;
     }
     let more = if entry.inner.is_empty() { "" } else { ", steps" };

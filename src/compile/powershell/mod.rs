@@ -70,7 +70,7 @@ fn replaced(text: &str) -> Vec<Finding> {
     let Ok(shape) = Regex::new(r"\{\{\s*([A-Za-z0-9_:./-]+)\s*\}\}") else { return Vec::new() };
     let message = |found: &str| {
         format!(
-            "the agent on the node would put a parameter in place of {found}: break it up, as in ('{{' + '{{name}}' + '}}'), or hand the text over through parameters"
+            "the agent on the node would replace {found} by a document parameter: write it apart, as in ('{{' + '{{ name }}' + '}}'), or pass the value through parameters"
         )
     };
     shape.find_iter(text).map(|found| finding(text, found.start(), message(found.as_str()))).collect()
@@ -93,9 +93,9 @@ fn visit<'t>(root: Node<'t>, see: &mut impl FnMut(Node<'t>)) {
 fn parameters(text: &str, root: Node<'_>) -> Option<Vec<String>> {
     let mut cursor = root.walk();
     let Some(block) = root.children(&mut cursor).find(|child| child.kind() == "param_block") else {
-        // Where the grammar gave up, a block may be there and not have been seen.
-        let word = Regex::new(r"(?i)\bparam\s*\(").ok()?;
-        return if root.has_error() && word.is_match(text) { None } else { Some(Vec::new()) };
+        // Where the grammar gave up, a block may be there and not have been seen: behind comments, `using` and attributes alone.
+        let block = Regex::new(r"(?is)^(\s|<#.*?#>|#[^\n]*|using [^\n]*|\[[^\n]*\])*param\s*\(").ok()?;
+        return if block.is_match(text) { None } else { Some(Vec::new()) };
     };
     let mut names = Vec::new();
     visit(block, &mut |node| {

@@ -5,25 +5,23 @@ use tree_sitter::Node;
 use super::visit;
 
 const COALESCE: &str =
-    "?? came with PowerShell 7, and nodes run Windows PowerShell 5.1: write if ($null -eq $a) { $b } else { $a }";
+    "?? is PowerShell 7, and nodes run Windows PowerShell 5.1: write if ($null -eq $a) { $b } else { $a }";
 const CONDITIONAL: &str =
-    "?. and ?[] came with PowerShell 7, and nodes run Windows PowerShell 5.1: write if ($null -ne $a) { … }";
-const TERNARY: &str =
-    "a ? b : c came with PowerShell 7, and nodes run Windows PowerShell 5.1: write if (a) { b } else { c }";
-const AND: &str = "&& came with PowerShell 7, and nodes run Windows PowerShell 5.1: write first; if ($?) { second }";
-const OR: &str =
-    "|| came with PowerShell 7, and nodes run Windows PowerShell 5.1: write first; if (-not $?) { second }";
+    "?. and ?[] are PowerShell 7, and nodes run Windows PowerShell 5.1: write if ($null -ne $a) { … }";
+const TERNARY: &str = "a ? b : c is PowerShell 7, and nodes run Windows PowerShell 5.1: write if (a) { b } else { c }";
+const AND: &str = "&& is PowerShell 7, and nodes run Windows PowerShell 5.1: write first; if ($?) { second }";
+const OR: &str = "|| is PowerShell 7, and nodes run Windows PowerShell 5.1: write first; if (-not $?) { second }";
 /// Command, its aliases, parameter, and what to say.
 const PARAMETERS: [(&[&str], &str, &str); 2] = [
     (
         &["convertto-json"],
         "-asarray",
-        "-AsArray came with PowerShell 7, and nodes run Windows PowerShell 5.1: write ConvertTo-Json @($items)",
+        "-AsArray is PowerShell 7, and nodes run Windows PowerShell 5.1: write ConvertTo-Json @($items)",
     ),
     (
         &["foreach-object", "foreach", "%"],
         "-parallel",
-        "-Parallel came with PowerShell 7, and nodes run Windows PowerShell 5.1: use Start-Job, or run the step on more nodes",
+        "-Parallel is PowerShell 7, and nodes run Windows PowerShell 5.1: use Start-Job, or run the step on more nodes",
     ),
 ];
 

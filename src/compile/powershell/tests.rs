@@ -24,19 +24,19 @@ fn good_scripts_pass() {
 fn mistakes_have_a_line_and_column() {
     for (text, line, column, part) in [
         ("Get-Date\nif ($x) {\n", 2, 9, "this { is never closed"),
-        ("a\n  Get-Date && Get-Item x\n", 2, 12, "&& came with PowerShell 7"),
-        ("Get-Date || exit 1", 1, 10, "|| came with"),
-        ("$a ?? $b", 1, 4, "?? came with"),
-        ("$a ??= $b", 1, 4, "?? came with"),
-        ("$x = $true ? 1 : 2", 1, 12, "a ? b : c came with"),
-        ("$x = ($a -eq 1) ? 'a' : 'b'", 1, 17, "a ? b : c came with"),
+        ("a\n  Get-Date && Get-Item x\n", 2, 12, "&& is PowerShell 7"),
+        ("Get-Date || exit 1", 1, 10, "|| is PowerShell 7"),
+        ("$a ?? $b", 1, 4, "?? is PowerShell 7"),
+        ("$a ??= $b", 1, 4, "?? is PowerShell 7"),
+        ("$x = $true ? 1 : 2", 1, 12, "a ? b : c is PowerShell 7"),
+        ("$x = ($a -eq 1) ? 'a' : 'b'", 1, 17, "a ? b : c is PowerShell 7"),
         ("${a}?.Length", 1, 5, "?. and ?[]"),
         ("${a}?[0]", 1, 5, "?. and ?[]"),
-        ("Get-Item x | ConvertTo-Json -Depth 3 -asarray", 1, 38, "-AsArray came with"),
-        ("1..3 | ForEach-Object -Parallel { $_ }", 1, 23, "-Parallel came with"),
-        ("1..3 | % -Parallel { $_ }", 1, 10, "-Parallel came with"),
-        ("'ü'; Write-Output {{ region }}", 1, 19, "in place of {{ region }}"),
-        ("\"{{ssm:secret}}\"", 1, 2, "in place of {{ssm:secret}}"),
+        ("Get-Item x | ConvertTo-Json -Depth 3 -asarray", 1, 38, "-AsArray is PowerShell 7"),
+        ("1..3 | ForEach-Object -Parallel { $_ }", 1, 23, "-Parallel is PowerShell 7"),
+        ("1..3 | % -Parallel { $_ }", 1, 10, "-Parallel is PowerShell 7"),
+        ("'ü'; Write-Output {{ region }}", 1, 19, "would replace {{ region }}"),
+        ("\"{{ssm:secret}}\"", 1, 2, "would replace {{ssm:secret}}"),
     ] {
         let found = look(text).findings;
         assert!(

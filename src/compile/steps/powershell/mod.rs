@@ -119,12 +119,14 @@ fn arguments(
         if let Some(declared) = declared
             && !declared.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
         {
-            let known = if declared.is_empty() {
-                "it has no param() block at its beginning: begin it with param(…)".to_owned()
+            let message = if declared.is_empty() {
+                format!(
+                    "the script has no param() block, so it cannot take {name}: begin it with param([string] ${name})"
+                )
             } else {
-                format!("its param() block has: {}", declared.join(", "))
+                format!("the script's param() block has no ${name}; it has: {}", declared.join(", "))
             };
-            reader.problem(format!("{path}.{name}"), format!("the script has no parameter {name}; {known}"));
+            reader.problem(format!("{path}.{name}"), message);
         }
     }
     if step.parameters.is_empty() {

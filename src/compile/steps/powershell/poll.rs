@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn polls_are_few_and_bounded() {
-        for (seconds, count) in [(60, 18), (600, 37), (3600, 87), (12 * 3600, 277), (48 * 3600, 289)] {
+        for (seconds, count) in [(60, 25), (600, 42), (3600, 92), (12 * 3600, 282), (48 * 3600, 294)] {
             let polls = polls(seconds + GRACE);
             assert!(polls.abs_diff(count) <= 2, "{seconds} s: {polls}");
         }

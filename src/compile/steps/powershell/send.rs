@@ -36,7 +36,8 @@ impl States<'_> {
             resource: flow.systems_manager("sendCommand"),
             arguments: self.arguments(),
             assign: assign([("work", sent("$states.result.Command.CommandId"))]),
-            output: json!({ "commandId": "{% $states.result.Command.CommandId %}" }),
+            // The plugin is for whoever reads the history: output of a command is asked for by plugin.
+            output: json!({ "commandId": "{% $states.result.Command.CommandId %}", "plugin": self.plan.plugin }),
             retry: Vec::new(),
             catch: vec![refused],
             next: self.name("wait"),
@@ -95,9 +96,9 @@ impl States<'_> {
         );
         let unknown = "$work.failure.error in [\"States.Timeout\", \"Ssm.SdkClientException\", \"Ssm.InternalServerErrorException\"] \
                        or $contains($work.failure.cause, \"Status Code: 5\")";
-        let held = assign([("work", merged("{\"held\": $work.held + 1}"))]);
+        let counted = assign([("work", merged("{\"held\": $work.held + 1}"))]);
         let rules =
-            vec![Rule::new(&throttled, self.name("hold")).assigning(held), Rule::new(unknown, self.name("seek"))];
+            vec![Rule::new(&throttled, self.name("hold")).assigning(counted), Rule::new(unknown, self.name("seek"))];
         flow.add(path, "refused", State::Choice { rules, default: self.name("failed") });
         let hold = json!("{% $min([60, $power(2, $work.held)]) %}");
         flow.add(path, "hold", State::Wait { seconds: hold, next: self.name("send") });
