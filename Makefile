@@ -17,6 +17,13 @@ export WINDLASS_BINARY := $(abspath $(TARGET)/debug/windlass)
 PYTHON = $$($(TESTBED)/install.sh --print-venv)/bin/python
 PYTEST = PYTHONPATH=$(TESTBED) $(PYTHON) -m pytest -q -p no:cacheprovider
 
+# Each folder of tests is a run of its own, with its own conftest.py and beds. All run, and then the first failure counts.
+FOLDERS = compile chart admission reconcile docs e2e testbed
+define each-folder
+failed=; for folder in $(FOLDERS); do echo "== tests/$$folder"; $(PYTEST) tests/$$folder || failed="$$failed $$folder"; done; \
+  [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+endef
+
 .PHONY: help
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,14 +64,14 @@ unit: ## Tests that need nothing but the compiler
 
 .PHONY: pytest
 pytest: install build ## Tests on the test bed
-	$(PYTEST) tests
+	@$(call each-folder)
 
 .PHONY: test
 test: install lint unit pytest ## Everything but the long matrices
 
 .PHONY: matrix
 matrix: install build ## The long ones: kill -9 between any two writes, faults at every call
-	$(PYTEST) -m matrix tests
+	$(PYTEST) -m matrix tests/e2e
 
 .PHONY: figures
 figures: install ## The figures of docs/performance.md, with a release build
