@@ -18,7 +18,7 @@ PYTHON = $$($(TESTBED)/install.sh --print-venv)/bin/python
 PYTEST = PYTHONPATH=$(TESTBED) $(PYTHON) -m pytest -q -p no:cacheprovider
 
 # Each folder of tests is a run of its own, with its own conftest.py and beds. All run, and then the first failure counts.
-FOLDERS = compile chart admission reconcile docs e2e testbed
+FOLDERS = cli compile chart admission reconcile docs e2e testbed
 define each-folder
 failed=; for folder in $(FOLDERS); do echo "== tests/$$folder"; $(PYTEST) tests/$$folder || failed="$$failed $$folder"; done; \
   [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }

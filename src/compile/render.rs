@@ -1,7 +1,7 @@
 //! Blueprints as people and tools read them: `windlass render`.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::blueprint::{Blueprint, Body, Object};
 
@@ -26,10 +26,13 @@ pub fn render(blueprint: &Blueprint) -> Vec<Rendered> {
 fn rendered(object: &Object) -> Rendered {
     let mut body = match &object.body {
         Body::Role(role) => {
-            let policies: Map<String, Value> =
-                role.policies.iter().map(|(name, policy)| (name.clone(), policy.clone())).collect();
+            let policies: Vec<Value> = role
+                .policies
+                .iter()
+                .map(|(name, policy)| json!({ "PolicyName": name, "PolicyDocument": policy }))
+                .collect();
             json!({
-                "Arn": role.arn,
+                "RoleName": role.name,
                 "Path": role.path,
                 "Description": role.description,
                 "AssumeRolePolicyDocument": role.trust,
@@ -38,20 +41,21 @@ fn rendered(object: &Object) -> Rendered {
             })
         }
         Body::Document(document) => json!({
-            "Arn": document.arn,
+            "Name": document.name,
             "DocumentType": "Command",
             "DocumentFormat": "JSON",
             "Content": document.content,
         }),
         Body::StateMachine(machine) => json!({
-            "Arn": machine.arn,
-            "Type": "STANDARD",
+            "StateMachineName": machine.name,
+            "StateMachineType": "STANDARD",
             "RoleArn": machine.role_arn,
             "Definition": machine.definition,
         }),
     };
     if let Some(fields) = body.as_object_mut() {
-        fields.insert("Tags".into(), json!(object.tags));
+        let tags: Vec<Value> = object.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+        fields.insert("Tags".into(), json!(tags));
     }
     Rendered { type_: object.type_name().to_owned(), name: object.name().to_owned(), body }
 }

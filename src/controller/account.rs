@@ -142,10 +142,10 @@ impl Outcome {
     async fn tell(&self, ctx: &Context, account: &AwsAccount) {
         let reference = account.object_ref(&());
         if self.ready {
-            info!(account = %account.name_any(), message = %self.message, "account verified");
+            info!(account = %account.name_any(), detail = %self.message, "account verified");
             ctx.reporter.normal(&reference, "Verify", self.reason, &self.message).await;
         } else {
-            warn!(account = %account.name_any(), reason = self.reason, message = %self.message, "account not usable");
+            warn!(account = %account.name_any(), reason = self.reason, detail = %self.message, "account not usable");
             ctx.reporter.warning(&reference, "Verify", self.reason, &self.message).await;
         }
     }

@@ -181,7 +181,7 @@ impl<'a> Work<'a> {
     pub(super) async fn wait(&mut self, wait: &Wait) -> Result<Action, Error> {
         let after = turn::waiting(self.status(), self.now(), wait);
         if self.write(after).await? {
-            info!(run = %self.key(), reason = wait.reason, message = %wait.message, "run waits");
+            info!(run = %self.key(), reason = wait.reason, detail = %wait.message, "run waits");
         }
         let pause = wait.until.map_or(WAITING, |until| {
             Duration::try_from(until.duration_since(self.ctx.clock.now())).unwrap_or_default().min(WAITING)
@@ -199,7 +199,7 @@ impl<'a> Work<'a> {
     pub(super) async fn end(&mut self, after: WorkflowRunStatus, reason: &str, note: &str) -> Result<Action, Error> {
         let (phase, well) = (format!("{:?}", after.phase), after.failure.is_none());
         if self.write(after).await? {
-            info!(run = %self.key(), %phase, message = %note, "run ended");
+            info!(run = %self.key(), %phase, detail = %note, "run ended");
             self.ctx.metrics.run_finished(&phase);
             if well {
                 self.tell("Finish", reason, note).await;

@@ -292,7 +292,7 @@ impl Outcome {
             let note = if self.changes.is_empty() { self.message.clone() } else { self.changes.join("; ") };
             ctx.reporter.normal(&reference, "Sync", &self.reason, &note).await;
         } else {
-            warn!(%namespace, %name, reason = %self.reason, message = %self.message, "workflow not in sync");
+            warn!(%namespace, %name, reason = %self.reason, detail = %self.message, "workflow not in sync");
             ctx.reporter.warning(&reference, "Sync", &self.reason, &self.message).await;
         }
     }

@@ -117,7 +117,7 @@ async fn wait(
         conditions::set(&mut after.conditions, generation, now, Verdict::new(type_, Some(value), reason, message));
     }
     if status::write(ctx, api, KIND, workflow, before, &after).await? {
-        warn!(workflow = %key(workflow), reason, message, "deletion waits");
+        warn!(workflow = %key(workflow), reason, detail = message, "deletion waits");
         ctx.reporter.normal(&workflow.object_ref(&()), "Delete", reason, message).await;
     }
     Ok(Action::requeue(ctx.clock.real(LOOK_AGAIN)))

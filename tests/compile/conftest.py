@@ -79,20 +79,21 @@ class Account:
         (path,) = (path for path in CASES if path.name == case)
         role, content, definition = load(path, "role"), load(path, "document"), load(path, "definition")
         body = role["body"]
-        self.iam.create_role(
+        made = self.iam.create_role(
             RoleName=role["name"],
             Path=body["Path"],
             AssumeRolePolicyDocument=json.dumps(body["AssumeRolePolicyDocument"]),
             PermissionsBoundary=body["PermissionsBoundary"],
         )
-        for name, policy in body["Policies"].items():
+        role_arn = made["Role"]["Arn"]
+        for name, policy in ((entry["PolicyName"], entry["PolicyDocument"]) for entry in body["Policies"]):
             self.iam.put_role_policy(RoleName=role["name"], PolicyName=name, PolicyDocument=json.dumps(policy))
         if content is not None:
             document = definition["States"]["start"]["Assign"]["document"]
             made = self.ssm.create_document(Name=document["name"], Content=json.dumps(content), DocumentType="Command")
             document |= {"version": made["DocumentDescription"]["DocumentVersion"], "hash": made["DocumentDescription"]["Hash"]}
         machine = re.sub(r"^.*:", "", body["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["ArnLike"]["aws:SourceArn"][0])
-        made = self.sfn.create_state_machine(name=machine, definition=json.dumps(definition), roleArn=body["Arn"])
+        made = self.sfn.create_state_machine(name=machine, definition=json.dumps(definition), roleArn=role_arn)
         return Machine(self, made["stateMachineArn"], role["name"])
 
     def commands(self) -> list[dict[str, Any]]:

@@ -382,7 +382,7 @@ def test_a_call_that_takes_too_long_cancels_what_runs_in_it(account: Account):
     assert second == [(1, "failed", "Windlass.TimedOut"), (2, "done", None)]
     late = next(report for report in ended.reports if report["step"] == "second/look")
     assert "has run longer than its timeout" in late["cause"]
-    assert [command["Status"] for command in account.commands() if command["Comment"].endswith(":second/look#1")] == ["Cancelled", "Success"]
+    assert [command["Status"] for command in account.commands() if ":second/look#" in command["Comment"]] == ["Cancelled", "Success"]
 
 
 def test_a_step_inside_of_a_call_that_is_late_is_not_tried_again(account: Account):

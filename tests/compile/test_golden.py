@@ -45,7 +45,7 @@ def decide(case: Path, action: str, resource: str, tags: dict[str, str] | None =
     role = load(case, "role")["body"]
     _, region, account = place(case)
     context = EvalContext(
-        principal_arn=role["Arn"],
+        principal_arn=f"arn:aws:iam::111122223333:role{role['Path']}{role['RoleName']}",
         principal_type="AssumedRole",
         principal_account=account,
         action=action,
@@ -53,7 +53,7 @@ def decide(case: Path, action: str, resource: str, tags: dict[str, str] | None =
         region=region,
         service_context={f"ssm:resourcetag/{key.lower()}": value for key, value in (tags or {}).items()},
     )
-    return evaluate(context, [parse_policy_document(policy) for policy in role["Policies"].values()]).decision
+    return evaluate(context, [parse_policy_document(policy) for policy in (entry["PolicyDocument"] for entry in role["Policies"])]).decision
 
 
 def arn(case: Path, service: str, resource: str) -> str:
@@ -140,14 +140,14 @@ def test_a_role_may_do_nothing_else(action: str, resource: str):
 
 def test_a_workflow_without_scripts_has_a_role_that_may_do_nothing():
     (case,) = (case for case in CASES if case.name == "02-no-scripts")
-    assert load(case, "role")["body"]["Policies"] == {}
+    assert load(case, "role")["body"]["Policies"] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_policies_have_no_wildcard_actions_and_say_why_of_every_wildcard_resource(case: Path):
     watching = {"ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "ssm:CancelCommand"}
     statements: list[dict[str, Any]] = [
-        statement for policy in load(case, "role")["body"]["Policies"].values() for statement in policy["Statement"]
+        statement for policy in (entry["PolicyDocument"] for entry in load(case, "role")["body"]["Policies"]) for statement in policy["Statement"]
     ]
     for statement in statements:
         assert statement["Effect"] == "Allow" and not any("*" in action for action in statement["Action"]), statement

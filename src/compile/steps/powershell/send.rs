@@ -10,9 +10,7 @@ use super::super::super::grants::Nodes;
 use super::super::super::names;
 use super::{States, merged, patience};
 
-/// Seconds within which a node must have taken the command; one that does not is unreachable.
-const DELIVERY: u64 = 600;
-/// The fewest seconds that `SendCommand` takes for that (`TimeoutSeconds`).
+/// The fewest seconds that `SendCommand` takes for delivery (`TimeoutSeconds`).
 const DELIVERY_LEAST: u64 = 30;
 /// How often a throttled send is made again: for six minutes in all.
 const HOLDS: u64 = 10;
@@ -69,7 +67,9 @@ impl States<'_> {
         // Systems Manager's own defaults, said out loud: after the first failure no further node is sent to.
         arguments.insert("MaxConcurrency".into(), json!("50"));
         arguments.insert("MaxErrors".into(), json!("0"));
-        arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.clamp(DELIVERY_LEAST, DELIVERY)));
+        // A node takes the command within the step's timeout or is unreachable. Less would fail nodes that are only waiting for their turn: a
+        // command by tags goes to one node first, then to two, four and so on as those end (user guide, "Using concurrency controls").
+        arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.max(DELIVERY_LEAST)));
         arguments.insert("Comment".into(), json!(expression(&self.comment())));
         let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
         if let Some(object) = &plan.arguments {
