@@ -91,12 +91,12 @@ STALLED = {
     ),
     "PowerShell syntax": (
         {"steps": [step(powershell={"script": "Get-Date\nif ($true) {\n  Get-Item C:\\\n"})]},
-        "spec.steps[0].powershell.script (line 3, column 15): syntax error: } is missing",
+        "spec.steps[0].powershell.script (line 2, column 12): syntax error: this { is never closed: } is missing",
     ),
     "PowerShell 7": (
         {"steps": [step(powershell={"script": "Get-Date\n  Get-Date && Get-Item x\n"})]},
         "spec.steps[0].powershell.script (line 2, column 12): && is PowerShell 7, and nodes run Windows PowerShell 5.1: "
-        "write  first; if ($?) { second }",
+        "write first; if ($?) { second }",
     ),
     "text that the agent would replace": (
         {"steps": [step(powershell={"script": "Write-Output '{{ region }}'\n"})]},
@@ -140,8 +140,8 @@ def test_scripts_that_are_too_long_together(world):
     world.product.apply(world.workflow(name, [step("one", powershell=long), step("two", powershell={"script": long["script"] + "Get-Host\n"})]))
     said = condition(stalled(world, "wwf", name), "Ready", "message")
     assert re.fullmatch(
-        r"spec\.steps: the scripts of this workflow come to a document of \d{5} bytes, and Systems Manager takes 65536: "
-        r"shorten them, or keep shared code in a module on the nodes",
+        r"spec\.steps: the scripts of this workflow come to a document of \d{5} bytes, and Systems Manager takes 65536 "
+        r"\(the largest: .*\): shorten them, or keep shared code in a module on the nodes",
         said,
     ), said
     world.delete("wwf", name)
@@ -240,7 +240,7 @@ def test_a_run_of_a_workflow_that_is_not_well(world):
     world.product.apply(run)
     message = (
         f"waits until generation 1 of WindowsWorkflow {name} is Ready: Invalid: "
-        "spec.steps[0].call.block: there is no block gone; there is: none"
+        "spec.steps[0].call.block: there is no block gone; the workflow has no blocks"
     )
     world.until_run(run, lambda run: run.get("status", {}).get("message") == message, "to say what it waits for")
     world.delete("wrun", run["metadata"]["name"])
