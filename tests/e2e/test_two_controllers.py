@@ -121,7 +121,7 @@ def test_only_the_leader_writes(pair):
 
 def test_the_standby_serves_health_before_it_leads(pair):
     for path in ("healthz", "readyz"):
-        assert pair.standby.probe(path) == 200
+        waiting.until(lambda path=path: pair.standby.probe(path) == 200, 15, f"the standby's {path}", ignoring=(OSError,))
 
 
 def test_a_killed_leader_is_followed(pair):

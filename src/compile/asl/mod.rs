@@ -2,6 +2,8 @@
 //!
 //! Reference: states-language.net/spec.html and the Step Functions developer guide.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 /// Longest name of a state (Step Functions quotas).
@@ -177,9 +179,27 @@ impl Machine {
         }
         let states: Map<String, Value> =
             self.states.iter().map(|(name, state)| (name.clone(), state.to_value())).collect();
+        let reachable = reachable(&self.start_at, &states);
+        // Step Functions refuses a definition with states that nothing leads to: what follows a step that always fails, for one.
+        let states: Map<String, Value> = states.into_iter().filter(|(name, _)| reachable.contains(name)).collect();
         machine.insert("States".into(), Value::Object(states));
         Value::Object(machine)
     }
+}
+
+/// Names of the states that the first one leads to, itself included.
+fn reachable(start: &str, states: &Map<String, Value>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut ahead = vec![start.to_owned()];
+    while let Some(name) = ahead.pop() {
+        let Some(state) = states.get(&name).filter(|_| !found.contains(&name)) else { continue };
+        found.insert(name);
+        let branches = ["Choices", "Catch"].into_iter().filter_map(|field| state.get(field)?.as_array()).flatten();
+        let next =
+            branches.filter_map(|branch| branch.get("Next")).chain(state.get("Next")).chain(state.get("Default"));
+        ahead.extend(next.filter_map(Value::as_str).map(str::to_owned));
+    }
+    found
 }
 
 impl State {
