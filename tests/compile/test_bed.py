@@ -72,6 +72,17 @@ def test_after_the_first_failure_no_further_node_is_sent_to(account: Account):
     assert [node["status"] for node in ended.report("report")["nodes"]] == ["Failed", "Terminated", "Terminated"]
 
 
+def test_the_last_of_many_nodes_begins_when_the_others_have_ended(account: Account):
+    """Systems Manager brings a command that goes to tags to one node, then to two, then to four: the eighth begins in the fourth round."""
+    numbers = range(1, 9)
+    account.nodes(*numbers)
+    for number in numbers:
+        account.rule(number, ".", stdout=JSON, duration=400)
+    ended = account.deploy("01-hello").run()
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.report("report")["counts"] == {"total": 8, "succeeded": 8, "failed": 0}
+
+
 def test_zero_targets_is_no_success(account: Account):
     account.nodes(1, tags={"OS": "Windows", "Role": "mail"})
     ended = account.deploy("01-hello").run()
