@@ -29,6 +29,8 @@ const WAITING: Duration = Duration::from_mins(1);
 const ACCOUNT: Duration = Duration::from_secs(15);
 /// A failing call is spoken of in the status once it has failed for this long.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Longest time that an ended run is left alone before its own deletion: timers are not made for a year.
+const LONGEST_REST: Duration = Duration::from_hours(24);
 /// How often one reconciliation decides: read the workflow, read it again from the API server, act.
 const DECISIONS: usize = 4;
 
@@ -146,7 +148,9 @@ impl<'a> Work<'a> {
 
     fn rest(&self, until: Option<Timestamp>) -> Action {
         self.forget();
-        until.map_or_else(Action::await_change, |until| Action::requeue(self.ctx.clock.until(until).max(CATCH_UP)))
+        until.map_or_else(Action::await_change, |until| {
+            Action::requeue(self.ctx.clock.until(until).clamp(CATCH_UP, LONGEST_REST))
+        })
     }
 
     /// Deletes the object when its time is over; another one of the same name is left alone.

@@ -182,12 +182,12 @@ fn culprit<'a>(kind: &Kind, step: &'a StepStatus) -> Option<&'a NodeStatus> {
 fn others(step: &StepStatus, node: &NodeStatus) -> String {
     let total = step.node_counts.map_or(0, |counts| counts.total);
     let failed = step.node_counts.map_or(0, |counts| counts.failed);
-    if failed <= 1 {
-        return if total > 1 {
-            format!(" (the other {} of {total} nodes did not fail)", total - failed)
-        } else {
-            String::new()
-        };
+    match failed {
+        // A step may fail without a node that did: what is wrong is then what one of them printed.
+        0 => return String::new(),
+        1 if total <= 1 => return String::new(),
+        1 => return format!(" (the other {} of {total} nodes did not fail)", total - failed),
+        _ => {}
     }
     let more = step.nodes.iter().filter(|other| !succeeded(&other.status) && other.id != node.id);
     let named = more.take(NAMED_NODES).map(|other| match label(other) {

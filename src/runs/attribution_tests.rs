@@ -206,6 +206,20 @@ fn nodes_that_were_not_reached() {
 }
 
 #[test]
+fn output_that_is_no_json_on_nodes_that_are_well() {
+    let report = json!({
+        "error": "Windlass.InvalidOutput", "counts": { "total": 3, "succeeded": 3, "failed": 0 },
+        "nodes": [{ "id": "i-1", "name": "WEB-01", "status": "Success", "exitCode": 0, "stdout": "hello" }, node(2, "Success", 0)],
+    });
+    let found = failure(report);
+    assert_eq!(found.node.as_deref(), Some("WEB-01 (i-1)"));
+    assert_eq!(
+        found.cause,
+        "what the script of step drain printed on WEB-01 (i-1) is not JSON, and the step says output: Json; it printed: hello"
+    );
+}
+
+#[test]
 fn more_failed_nodes_than_a_line_holds() {
     let nodes: Vec<Value> = (1..=9).map(|id| node(id, "Failed", 1)).collect();
     let counts = json!({ "total": 400, "succeeded": 391, "failed": 9 });
