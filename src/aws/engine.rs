@@ -32,6 +32,9 @@ pub(super) const ROLE: &str = "AWS::IAM::Role";
 pub(super) const DOCUMENT: &str = "AWS::SSM::Document";
 pub(super) const STATE_MACHINE: &str = "AWS::StepFunctions::StateMachine";
 
+/// Recorded in place of a digest when a write failed and may have had a part of its effect: what is there must be looked at.
+const IN_DOUBT: &str = "in doubt";
+
 /// What is to be brought into sync.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -190,6 +193,31 @@ struct Done {
     change: Option<Change>,
 }
 
+/// Why one object's way ended early.
+struct Stopped {
+    cause: Cause,
+    /// Whether something may have been written that is not recorded.
+    wrote: bool,
+}
+
+impl Stopped {
+    fn in_write(error: AwsError) -> Self {
+        Self { cause: error.into(), wrote: true }
+    }
+}
+
+impl From<AwsError> for Stopped {
+    fn from(error: AwsError) -> Self {
+        Self { cause: error.into(), wrote: false }
+    }
+}
+
+impl From<Cause> for Stopped {
+    fn from(cause: Cause) -> Self {
+        Self { cause, wrote: false }
+    }
+}
+
 impl Work<'_> {
     async fn run<L: Ledger>(&mut self, ledger: &mut L) -> Result<(), Cause> {
         let blueprint = self.request.blueprint;
@@ -208,19 +236,28 @@ impl Work<'_> {
 
     async fn bring(&mut self, object: &Object) -> Result<(), Cause> {
         let tags = &object.tags;
-        let (digest, done) = match &object.body {
-            Body::Role(role) => self.take(object, &RoleResource { role, tags }).await?,
+        let taken = match &object.body {
+            Body::Role(role) => self.take(object, &RoleResource { role, tags }).await,
             Body::Document(document) => {
                 let written = self.attributes_of(object);
-                self.take(object, &DocumentResource { document, tags, written }).await?
+                self.take(object, &DocumentResource { document, tags, written }).await
             }
             Body::StateMachine(machine) => {
                 let definition = fill(machine, &self.owned)?;
                 let published = self.attributes_of(object);
-                self.take(object, &StateMachineResource { machine, definition: &definition, tags, published }).await?
+                self.take(object, &StateMachineResource { machine, definition: &definition, tags, published }).await
             }
         };
-        let Some(done) = done else { return Ok(()) };
+        let (digest, done) = match taken {
+            Ok((digest, Some(done))) => (digest, done),
+            Ok((_, None)) => return Ok(()),
+            Err(stopped) => {
+                if let Some(entry) = self.entry(object).filter(|entry| stopped.wrote && entry.digest.is_some()) {
+                    entry.digest = Some(IN_DOUBT.to_owned());
+                }
+                return Err(stopped.cause);
+            }
+        };
         if let Some(entry) = self.entry(object) {
             entry.arn = Some(object.arn().to_owned());
             entry.digest = Some(digest);
@@ -234,7 +271,7 @@ impl Work<'_> {
     }
 
     /// One object's way through observe, plan and apply; no outcome when it was not even looked at.
-    async fn take<R: Resource>(&self, object: &Object, resource: &R) -> Result<(String, Option<Done>), Cause> {
+    async fn take<R: Resource>(&self, object: &Object, resource: &R) -> Result<(String, Option<Done>), Stopped> {
         let known = recorded(&self.owned, object.type_name(), object.name());
         let parts = resource.parts();
         let done = match first(known, &parts, self.request.depth) {
@@ -252,14 +289,14 @@ impl Work<'_> {
                     }
                     // Somebody deleted it, or there is another of that name by now.
                     Err(error) if error.class == Class::Gone => Some(self.look(object, resource, Look::Taken).await?),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(Stopped::in_write(error)),
                 }
             }
         };
         Ok((parts.to_string(), done))
     }
 
-    async fn create<R: Resource>(&self, object: &Object, resource: &R) -> Result<Done, Cause> {
+    async fn create<R: Resource>(&self, object: &Object, resource: &R) -> Result<Done, Stopped> {
         let created = match resource.create(self.session).await {
             Ok(created) => created,
             Err(error) if error.class == Class::Conflict => return self.look(object, resource, Look::Taken).await,
@@ -281,15 +318,15 @@ impl Work<'_> {
     }
 
     /// Looks at an object and makes it as it is declared.
-    async fn look<R: Resource>(&self, object: &Object, resource: &R, why: Look) -> Result<Done, Cause> {
+    async fn look<R: Resource>(&self, object: &Object, resource: &R, why: Look) -> Result<Done, Stopped> {
         let prove = !matches!(why, Look::Recorded);
         let Some(mut found) = resource.observe(self.session, prove).await? else {
-            let created = resource.create(self.session).await?;
+            let created = resource.create(self.session).await.map_err(Stopped::in_write)?;
             let change = change(object, self.is_made(object), &Observed::Absent);
             return Ok(Done { attributes: created.attributes, change });
         };
         if let Some(why) = foreign(object, &found.arn, found.tags.as_ref()) {
-            return Err(Cause::Foreign { arn: found.arn, why });
+            return Err(Cause::Foreign { arn: found.arn, why }.into());
         }
         let made = matches!(why, Look::Made(_));
         if let Look::Made(answered) | Look::Older(answered) = why {
@@ -305,7 +342,7 @@ impl Work<'_> {
         let attributes = if differences.is_empty() {
             attributes
         } else {
-            resource.update(self.session, differences, attributes).await?
+            resource.update(self.session, differences, attributes).await.map_err(Stopped::in_write)?
         };
         Ok(Done { attributes, change })
     }

@@ -63,6 +63,40 @@ async fn an_edit_that_fails_in_any_way_ends_well_at_the_next_sync() {
 }
 
 #[tokio::test]
+async fn a_mend_that_stops_half_way_is_not_taken_for_done() {
+    let (world, declared) = (World::new().await, Declared::new());
+    let blueprint = declared.blueprint();
+    let owned = world.made(&blueprint).await;
+    let role = declared.role_name();
+    world.admin.iam.delete_role_policy().role_name(&role).policy_name(&declared.policy).send().await.unwrap();
+    world.admin.iam.delete_role().role_name(&role).send().await.unwrap();
+    world.control.fault("ErrorBefore", "iam:PutRolePolicy");
+    let error = world.sync(&blueprint, &owned, Depth::Full).await.unwrap_err();
+    assert_eq!(error.class(), Some(Class::Transient), "{error}");
+
+    // The role is there again and has no rights. Whoever trusts the record now must not stop here.
+    let mended = world.sync(&blueprint, &error.owned, Depth::Recorded).await.unwrap();
+    assert_eq!(mended.owned, owned);
+    let found = world.admin.iam.list_role_policies().role_name(&role).send().await.unwrap();
+    assert_eq!(found.policy_names, [declared.policy.as_str()]);
+}
+
+#[tokio::test]
+async fn rights_of_an_edit_that_was_lost_and_taken_back_are_found_and_pruned() {
+    let (world, declared) = (World::new().await, Declared::new());
+    let owned = world.made(&declared.blueprint()).await;
+    let edited = Declared { policy: "windlass-0000000002".into(), ..declared.clone() };
+    world.control.fault("ErrorAfter", "iam:PutRolePolicy");
+    let error = world.sync(&edited.blueprint(), &owned, Depth::Recorded).await.unwrap_err();
+    let back = world.sync(&declared.blueprint(), &error.owned, Depth::Recorded).await.unwrap();
+    assert!(back.stale_policies, "{:?}", back.owned);
+    let pruned = world.prune(&declared.blueprint(), &back.owned, Depth::Recorded).await;
+    assert_eq!(pruned.owned, owned);
+    let found = world.admin.iam.list_role_policies().role_name(declared.role_name()).send().await.unwrap();
+    assert_eq!(found.policy_names, [declared.policy.as_str()]);
+}
+
+#[tokio::test]
 async fn a_refusal_names_action_and_resource_and_what_to_do() {
     let declared = Declared::new();
     let expected = [
