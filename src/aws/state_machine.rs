@@ -117,7 +117,7 @@ impl Resource for StateMachineResource<'_> {
         if found.state.role_arn != self.machine.role_arn {
             differences.push(Difference::Role);
         }
-        if differences.is_empty() && !found.attributes.contains_key(VERSION_ARN) {
+        if differences.is_empty() && !self.knows_version(found, recorded) {
             differences.push(Difference::Version);
         }
         let missing = match &found.tags {
@@ -165,6 +165,13 @@ impl Resource for StateMachineResource<'_> {
 }
 
 impl StateMachineResource<'_> {
+    /// Whether the version that is known is the declared definition's: what is recorded may be older than what a call made whose answer was lost.
+    fn knows_version(&self, found: &Found<State>, recorded: Option<&Parts>) -> bool {
+        let now = self.parts();
+        let same = |recorded: &Parts| !now.changed(recorded, DEFINITION) && !now.changed(recorded, ROLE);
+        found.attributes.contains_key(VERSION_ARN) && (self.published.is_none() || recorded.is_some_and(same))
+    }
+
     /// One call writes and publishes. For what is there already it changes nothing and answers the version that it has (API reference, "publish").
     async fn publish(&self, session: &Session) -> Result<Attributes, AwsError> {
         const OPERATION: &str = "UpdateStateMachine";
@@ -259,7 +266,17 @@ mod tests {
             assert_eq!(resource.compare(&found, recorded), expected.into_iter().collect::<Vec<_>>(), "{found:?}");
         }
         let edited = json!({});
-        let resource = StateMachineResource { definition: &edited, ..resource };
-        assert_eq!(resource.since(&recorded), [Difference::Definition]);
+        let edited = StateMachineResource { definition: &edited, published: Some(&published), ..resource };
+        assert_eq!(edited.since(&recorded), [Difference::Definition]);
+        // The update was made and its answer lost: the recorded version is the one before.
+        let found = Found {
+            arn: machine.arn.clone(),
+            tags: Some(tags.clone()),
+            attributes: published.clone(),
+            state: state(json!({}), "r"),
+        };
+        assert_eq!(edited.compare(&found, Some(&recorded)), [Difference::Version]);
+        assert_eq!(edited.compare(&found, None), [Difference::Version]);
+        assert_eq!(edited.compare(&found, Some(&edited.parts())), []);
     }
 }

@@ -1,6 +1,6 @@
 //! Calls that fail, before their effect and after it: whatever happens, the next sync ends where it should, and nothing is there twice.
 
-use windlass::aws::engine::{Cause, Depth};
+use windlass::aws::engine::{self, Cause, Depth, Request};
 use windlass::aws::{Class, Denied};
 
 use super::bed::{World, calls, entry};
@@ -35,15 +35,39 @@ async fn a_create_that_fails_in_any_way_ends_well_at_the_next_sync() {
 }
 
 #[tokio::test]
+async fn a_create_after_which_the_controller_died_is_found_again() {
+    for operation in CREATES {
+        for depth in [Depth::Recorded, Depth::Full] {
+            let (world, declared) = (World::new().await, Declared::new());
+            let blueprint = declared.blueprint();
+            world.control.fault("ResetAfter", operation);
+            let mut memory = world.memory();
+            let request = Request { blueprint: &blueprint, owned: &[], depth, prune_policies: false };
+            engine::sync(&world.session, request, &mut memory).await.unwrap_err();
+
+            // Nothing but the names was written to status.
+            let made = world.sync(&blueprint, &memory.writes[0], depth).await;
+            let made = made.unwrap_or_else(|error| panic!("{operation}: {error}"));
+            assert_eq!(world.admin.inventory().await.len(), 3, "{operation}");
+            assert_eq!(entry(&made.owned, "StateMachine").attributes["version"], "1", "{operation}");
+            assert_eq!(world.mended(&blueprint, &made.owned).await.0, [""; 0], "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_edit_that_fails_in_any_way_ends_well_at_the_next_sync() {
-    for kind in ["ErrorBefore", "ErrorAfter", "ResetAfter"] {
-        for operation in [
-            "iam:PutRolePolicy",
-            "iam:TagRole",
-            "ssm:UpdateDocument",
-            "states:UpdateStateMachine",
-            "states:TagResource",
+    let operations =
+        ["iam:PutRolePolicy", "iam:TagRole", "ssm:UpdateDocument", "states:UpdateStateMachine", "states:TagResource"];
+    for operation in operations {
+        // Whoever saw the error records how far it got; whoever died there finds what was recorded before.
+        for (kind, died, depth) in [
+            ("ErrorBefore", false, Depth::Recorded),
+            ("ErrorAfter", false, Depth::Recorded),
+            ("ResetAfter", true, Depth::Recorded),
+            ("ResetAfter", true, Depth::Full),
         ] {
+            let case = format!("{kind} at {operation}, died: {died}, {depth:?}");
             let (world, mut declared) = (World::new().await, Declared::new());
             let owned = world.made(&declared.blueprint()).await;
             declared.script = "Get-Process".into();
@@ -52,12 +76,16 @@ async fn an_edit_that_fails_in_any_way_ends_well_at_the_next_sync() {
             let blueprint = declared.blueprint();
             world.control.fault(kind, operation);
             let error = world.sync(&blueprint, &owned, Depth::Recorded).await.unwrap_err();
-            assert_eq!(error.class(), Some(Class::Transient), "{kind} at {operation}: {error}");
-            let edited = world.sync(&blueprint, &error.owned, Depth::Recorded).await;
-            let edited = edited.unwrap_or_else(|error| panic!("{kind} at {operation}: {error}"));
-            assert_eq!(entry(&edited.owned, "Document").attributes["version"], "2", "{kind} at {operation}");
-            assert_eq!(entry(&edited.owned, "StateMachine").attributes["version"], "2", "{kind} at {operation}");
-            assert_eq!(world.mended(&blueprint, &edited.owned).await.0, [""; 0], "{kind} at {operation}");
+            assert_eq!(error.class(), Some(Class::Transient), "{case}: {error}");
+
+            let after = if died { &owned } else { &error.owned };
+            let edited = world.sync(&blueprint, after, depth).await.unwrap_or_else(|error| panic!("{case}: {error}"));
+            let version = &entry(&edited.owned, "StateMachine").attributes["versionArn"];
+            let started = world.admin.definition(version).await["States"]["start"]["Assign"]["document"].clone();
+            let document = &entry(&edited.owned, "Document").attributes;
+            assert_eq!((&document["version"], &started["version"]), (&"2".to_owned(), &"2".into()), "{case}");
+            assert_eq!(*version, format!("{}:2", declared.machine_arn()), "{case}");
+            assert_eq!(world.mended(&blueprint, &edited.owned).await.0, [""; 0], "{case}");
         }
     }
 }
