@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use crate::api::WindowsWorkflowSpec;
 use crate::api::refs::Targets;
 use crate::api::steps::{Block, ErrorName, HandlerBody, NotOneStepType, Retry, StepKind, StepView};
 
 use super::Account;
+use super::asl::Assign;
 use super::expressions::{self, Entry, Scope};
 use super::grants::{self, Nodes};
 use super::names;
@@ -70,6 +73,21 @@ impl Step<'_> {
     pub fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
+}
+
+/// What the results of steps, and of the steps inside of them, are before these have run: as variables to assign.
+pub(super) fn unset(steps: &[Step<'_>]) -> Assign {
+    let mut variables = Assign::new();
+    for step in steps {
+        variables.insert(names::variable("steps", &step.path), json!({ "skipped": true }));
+        if let Action::Call(call) = &step.action {
+            variables.extend(unset(&call.steps));
+        }
+        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
+            variables.extend(unset(handler));
+        }
+    }
+    variables
 }
 
 /// Where a list of steps stands.

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::ssm::{self, DOCUMENT_LIMIT, Script};
 use super::steps::powershell;
 use super::tree::{Action, Reader, Step};
-use super::{Account, bounds, grants, names, parameters};
+use super::{Account, bounds, grants, names, parameters, tree};
 
 /// Most characters of a role's inline policies in sum, white space not counted (IAM quotas).
 const POLICY_LIMIT: usize = 10_240;
@@ -238,22 +238,8 @@ fn start(spec: &WindowsWorkflowSpec, steps: &[Step<'_>], document: Option<&Docum
         );
     }
     variables.insert("work".into(), json!({}));
-    let mut paths = Vec::new();
-    all_paths(steps, &mut paths);
-    variables.extend(paths.iter().map(|path| (names::variable("steps", path), json!({ "skipped": true }))));
+    variables.extend(tree::unset(steps));
     State::Pass { assign: variables, output: json!({}), next }
-}
-
-fn all_paths<'s>(steps: &'s [Step<'_>], found: &mut Vec<&'s str>) {
-    for step in steps {
-        found.push(&step.path);
-        if let Action::Call(call) = &step.action {
-            all_paths(&call.steps, found);
-        }
-        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
-            all_paths(handler, found);
-        }
-    }
 }
 
 /// What the execution puts out: on how many nodes each top-level step succeeded and failed.

@@ -98,6 +98,34 @@ fn answers_of_aws_have_a_place_in_the_definition() {
     }
 }
 
+/// Every text in some JSON.
+fn texts<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_expression_is_jsonata() {
+    let mut count = 0;
+    for case in entries(&here().join("cases")) {
+        let files = printed(&compiled(&case));
+        let definition: Value = serde_json::from_str(&files["definition.json"]).unwrap();
+        let mut found = Vec::new();
+        texts(&definition["States"], &mut found);
+        for text in found {
+            let Some(code) = text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) else { continue };
+            count += 1;
+            let parsed = jsonata_core::parser::parse(code.trim());
+            assert!(parsed.is_ok(), "{}: {parsed:?}: {code}", case.display());
+        }
+    }
+    assert!(count > 500, "{count}");
+}
+
 #[test]
 fn every_state_is_reached_and_goes_somewhere() {
     for case in entries(&here().join("cases")) {

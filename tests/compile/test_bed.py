@@ -335,6 +335,18 @@ def test_a_call_is_tried_again_as_a_whole(account: Account):
     assert [(report["attempt"], report["part"]) for report in ended.reports if report["step"] == "move"] == [(1, "failed"), (2, "done")]
 
 
+def test_a_call_that_is_tried_again_knows_nothing_of_its_first_try(account: Account):
+    """The second try ends before the step that the first one came to."""
+    account.nodes(1)
+    account.rule(1, "First-Step", times=1)
+    account.rule(1, "First-Step", exitCode=8)
+    account.rule(1, "Second-Step", exitCode=9)
+    ended = account.deploy("12-call-again").run()
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.steps() == ["go/first done", "go/second failed", "go failed", "go/first failed", "go failed", "go/go-on done", "sum done"]
+    assert ended.report("sum")["output"] == {"first": "Windlass.ExitCode", "second": None}
+
+
 def test_a_handler_in_place_runs_and_the_workflow_goes_on(account: Account):
     account.nodes(1)
     account.rule(1, "Stop-Website", exitCode=3)

@@ -101,4 +101,19 @@ mod tests {
         assert_eq!(lines[start + 1..start + 6], ["|$x = @'", "|foo", "|'@", "|@@SCRIPT@@", "'@"]);
         assert!(lines.iter().any(|line| line.contains("$ErrorActionPreference = 'Continue'")));
     }
+
+    #[test]
+    fn the_wrapper_is_powershell_for_windows_5_1() {
+        let script = Script {
+            plugin: "a".into(),
+            text: "Get-Date".into(),
+            error_action: ErrorAction::Stop,
+            timeout_seconds: 60,
+        };
+        let text = wrapped(&script).join("\n");
+        // The one thing that the checks of scripts find in it is the parameter that the agent is to fill in.
+        let found = super::super::powershell::look(&text).findings;
+        assert_eq!(found.iter().filter(|finding| !finding.message.contains("{{ arguments }}")).count(), 0, "{found:?}");
+        assert_eq!(found.len(), 1);
+    }
 }

@@ -4,6 +4,8 @@ if ($env:OS -ne 'Windows_NT') {
     [Console]::Error.WriteLine('windlass: this step is for Windows, and this node runs something else')
     exit 1
 }
+# A script's output goes through a pipe in the code page of the console, and the agent reads UTF-8. Without a console there is nothing to set.
+try { [Console]::OutputEncoding = New-Object Text.UTF8Encoding $false } catch { }
 # Each line of the script stands behind a bar, so that none of them can end the text.
 $windlassText = @'
 @@SCRIPT@@

@@ -8,7 +8,7 @@ use super::super::asl::{Assign, expression};
 use super::super::expressions::Entry;
 use super::super::flow::{Exits, Flow};
 use super::super::names;
-use super::super::tree::{Action, Context, Reader, Step};
+use super::super::tree::{Action, Context, Reader, Step, unset};
 
 /// A `call` step, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,18 +35,20 @@ pub(in super::super) fn read<'a>(
 pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan<'_>, exits: &Exits<'_>) {
     let done = names::state(&step.path, "done");
     let first = plan.steps.first().map_or_else(|| done.clone(), Flow::entry);
-    let deadline = |extra: u64| -> Assign {
-        let timeout = plan.timeout.map(|timeout| {
+    let fresh = |extra: u64| -> Assign {
+        // What steps gave in an earlier try is gone, also of those that this try does not come to.
+        let mut variables = unset(&plan.steps);
+        if let Some(timeout) = plan.timeout {
             let until = expression(&format!("$millis() + {}", (timeout + extra) * 1000));
-            (names::variable("deadline", &step.path), json!(until))
-        });
-        timeout.into_iter().collect()
+            variables.insert(names::variable("deadline", &step.path), json!(until));
+        }
+        variables
     };
-    flow.begin(step, deadline(0), &first);
+    flow.begin(step, fresh(0), &first);
     let failed = names::state(&step.path, "failed");
     flow.list(&plan.steps, &Exits { next: &done, failed: Some(&failed) });
     // A further try has its time from when it begins, which is after the pause before it.
-    flow.failed_again(step, &[], &first, &deadline, exits);
+    flow.failed_again(step, &[], &first, &fresh, exits);
     flow.done(step, json!({ "skipped": false }), &[], exits.next);
 }
 
