@@ -235,7 +235,8 @@ impl Outcome {
             stalled,
             reason: why.reason.to_owned(),
             message: why.message.clone(),
-            retry: Retry::OnChange,
+            // The event of the account's change may come before the store of accounts, which another watch fills, has it: no other comes.
+            retry: Retry::Backoff,
             changes: Vec::new(),
         }
     }
@@ -245,7 +246,8 @@ impl Outcome {
         if problems.len() > PROBLEMS_LISTED {
             message = format!("{message}; and {} more: windlass validate lists all", problems.len() - PROBLEMS_LISTED);
         }
-        Self::stalled("Invalid", message, Retry::OnChange)
+        // A grant that was just given may not be seen yet either.
+        Self::stalled("Invalid", message, Retry::Backoff)
     }
 
     fn failed(error: &SyncError) -> Self {
