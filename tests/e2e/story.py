@@ -1,7 +1,7 @@
 """The whole slice as a story in chapters, under names of its own: from an account to nothing left. For the matrices of crashes and faults.
 
     story = Story(stage)
-    story.tell()          # every chapter: act, wait until it is done, check
+    story.tell_all()      # every chapter: act, wait until it is done, check
 """
 
 import itertools
@@ -94,9 +94,13 @@ class Story:
 
     # -- telling --------------------------------------------------------------------------------------------------------------
 
+    def tell_all(self) -> None:
+        """Tells every chapter."""
+        self.tell(*self.CHAPTERS)
+
     def tell(self, *chapters: str) -> None:
-        """Tells these chapters, or all, each to its end, and checks how it ended."""
-        for chapter in chapters or self.CHAPTERS:
+        """Tells these chapters, each to its end, and checks how it ended."""
+        for chapter in chapters:
             self.act(chapter)
             self.finish(chapter)
 

@@ -84,7 +84,7 @@ def test_at_every_write_to_the_api_server(stage, kind):
         crash = at_write(stage, kind, number)
         story = Story(stage, crash)
         try:
-            story.tell()
+            story.tell_all()
         except AssertionError as error:
             failures.append(f"write {number}, in {[*story.CHAPTERS][len(story.told)]}: {error}")
             assert len(failures) < 5, "\n\n".join(failures)
@@ -105,14 +105,14 @@ def test_at_every_write_to_aws(stage, service, operation, number, kind):
     fault = control.fault(kind, service, operation, caller=CONTROLLER_ROLE_NAME, skip=number, seconds=seconds)
     hit = lambda: next(found for found in control.faults() if found["id"] == fault)["hit"] > 0  # noqa: E731
     crash = Crash(stage, hit)
-    Story(stage, crash).tell()
+    Story(stage, crash).tell_all()
     assert crash.happened, f"the story makes no call {number} of {operation}"
 
 
 def test_no_aws_write_is_forgotten(stage):
     """Every write that a story's controller makes is in the list above, each as often as there."""
     stage.reset()
-    Story(stage, stage.keep_running).tell()
+    Story(stage, stage.keep_running).tell_all()
     reads = ("Get", "List", "Describe", "Assume")
     made = {
         (row["service"], row["operation"])
@@ -137,7 +137,7 @@ def test_at_every_write_in_one_story(stage):
                 stage.bed.proxy.drop(request["id"])
         stage.keep_running()
 
-    Story(stage, crash).tell()
+    Story(stage, crash).tell_all()
     count = next(lives) - 1
     print(f"{count} lives for one story")
     assert count >= 12
