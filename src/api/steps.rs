@@ -209,12 +209,12 @@ pub struct Handler<'a> {
     /// The errors that it is for.
     pub errors: &'a [ErrorName],
     /// What runs.
-    pub body: HandlerBody<'a>,
+    pub body: Body<'a>,
 }
 
-/// What a handler runs.
+/// What a handler, a branch or a case runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum HandlerBody<'a> {
+pub enum Body<'a> {
     /// A named block.
     Block(&'a StepName),
     /// Steps written in place.
@@ -243,8 +243,8 @@ pub struct StepView<'a> {
 impl OnError {
     fn handler(&self) -> Handler<'_> {
         let body = match (&self.block, &self.steps) {
-            (Some(block), _) => HandlerBody::Block(block),
-            (None, steps) => HandlerBody::Steps(steps.as_deref().unwrap_or_default()),
+            (Some(block), _) => Body::Block(block),
+            (None, steps) => Body::Steps(steps.as_deref().unwrap_or_default()),
         };
         Handler { errors: &self.errors, body }
     }
@@ -252,20 +252,26 @@ impl OnError {
 
 impl OnErrorBlock {
     fn handler(&self) -> Handler<'_> {
-        Handler { errors: &self.errors, body: HandlerBody::Block(&self.block) }
+        Handler { errors: &self.errors, body: Body::Block(&self.block) }
     }
 }
 
-/// Emits the three step structs from one list of types: `field "manifest name" Type => Variant`.
+/// Emits the three step structs: `field "manifest name" Type => Variant`. First the types that all of them have, then, by struct, the ones that only it
+/// has: containers, which hold steps in place at the top level and blocks alone in a block. Of a `Type`, the variant holds `&Type`, or what is
+/// `From<&Type>`: that is how the two shapes of a container are seen alike.
 macro_rules! steps {
-    (structs { $( $(#[$struct_doc:meta])* $struct:ident, $handler:ident; )+ } types $types:tt) => {
-        $( steps!(@one [$(#[$struct_doc])*] $struct $handler $types); )+
+    (types $types:tt structs { $( $(#[$struct_doc:meta])* $struct:ident, $handler:ident $own:tt )+ }) => {
+        $( steps!(@one [$(#[$struct_doc])*] $struct $handler $types $own); )+
     };
-    (@one [$(#[$struct_doc:meta])*] $struct:ident $handler:ident { $( $(#[$doc:meta])* $field:ident $key:literal $type:ty => $variant:ident, )+ }) => {
+    (
+        @one [$(#[$struct_doc:meta])*] $struct:ident $handler:ident
+        { $( $(#[$doc:meta])* $field:ident $key:literal $type:ty => $variant:ident, )+ }
+        { $( $(#[$own_doc:meta])* $own_field:ident $own_key:literal $own_type:ty => $own_variant:ident, )* }
+    ) => {
         $(#[$struct_doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
         #[serde(rename_all = "camelCase")]
-        #[x_kube(validation = schema::exactly_one("'step ' + self.name", &[$($key),+]))]
+        #[x_kube(validation = schema::exactly_one("'step ' + self.name", &[$($key,)+ $($own_key,)*]))]
         pub struct $struct {
             /// Name, unique in its list; in expressions `$steps.<name>`.
             pub name: StepName,
@@ -291,6 +297,11 @@ macro_rules! steps {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub $field: Option<$type>,
             )+
+            $(
+                $(#[$own_doc])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $own_field: Option<$own_type>,
+            )*
         }
 
         impl $struct {
@@ -307,6 +318,12 @@ macro_rules! steps {
                         found.push($key);
                     }
                 )+
+                $(
+                    if let Some(value) = &self.$own_field {
+                        kind = Some(StepKind::$own_variant(value.into()));
+                        found.push($own_key);
+                    }
+                )*
                 match kind {
                     Some(kind) if found.len() == 1 => Ok(kind),
                     _ => Err(NotOneStepType { step: self.name.0.clone(), found }),
@@ -333,14 +350,6 @@ macro_rules! steps {
 }
 
 steps! {
-    structs {
-        /// A step of the workflow. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
-        Step, OnError;
-        /// A step written inside a handler. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
-        LeafStep, OnErrorBlock;
-        /// A step of a block. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
-        BlockStep, OnErrorBlock;
-    }
     types {
         /// Runs a PowerShell script on the targets, as SYSTEM, through the workflow's own Systems Manager document.
         ///
@@ -355,6 +364,14 @@ steps! {
         fail "fail" Fail => Fail,
         /// Runs a block.
         call "call" Call => Call,
+    }
+    structs {
+        /// A step of the workflow. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        Step, OnError {}
+        /// A step written inside a handler. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        LeafStep, OnErrorBlock {}
+        /// A step of a block. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        BlockStep, OnErrorBlock {}
     }
 }
 

@@ -18,6 +18,8 @@ use super::tree::{Action, Step};
 
 /// Seconds before a further try when the manifest says nothing.
 const RETRY_INTERVAL: u64 = 30;
+/// Longest path in a comment: leaves room for the run's id and the numbers of five tries in each other.
+const COMMENT_PATH_LIMIT: usize = 55;
 
 /// Where a step goes on.
 #[derive(Clone, Copy, Debug)]
@@ -292,6 +294,14 @@ pub fn try_number(step: &Step<'_>) -> String {
             parts.join(" & \".\" & ")
         }
     }
+}
+
+/// The comment by which a command is found again, in JSONata: `windlass:<run id>:<path>#<try>`, 100 characters at most (`SendCommand`, Comment). No
+/// two commands of a run share it, and those of a run that was cancelled are swept by its beginning.
+#[must_use]
+pub fn comment(step: &Step<'_>) -> String {
+    let path = names::short(&step.path, COMMENT_PATH_LIMIT);
+    format!("\"windlass:\" & $run.id & {} & {}", quoted(&format!(":{path}#")), try_number(step))
 }
 
 /// The soonest of some deadlines, in JSONata.

@@ -25,6 +25,7 @@ pub mod problem;
 mod render;
 pub mod ssm;
 pub mod steps;
+pub mod targets;
 pub mod tree;
 mod workflow;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::WindowsWorkflowSpec;
 use crate::api::refs::Targets;
-use crate::api::steps::{Block, ErrorName, HandlerBody, NotOneStepType, Retry, StepKind, StepView};
+use crate::api::steps::{Block, Body, ErrorName, NotOneStepType, Retry, StepKind, StepView};
 
 use super::Account;
 use super::asl::Assign;
@@ -18,6 +18,7 @@ use super::names;
 use super::problem::Problem;
 use super::ssm::Script;
 use super::steps::{call, fail, pass, powershell, wait};
+use super::targets::TargetSet;
 
 /// How deep blocks may call blocks.
 const DEPTH: usize = 5;
@@ -103,9 +104,17 @@ pub(super) struct Place<'a> {
     scope: Scope,
     deadlines: Vec<String>,
     retried: Vec<String>,
-    targets: Option<(&'a Targets, String)>,
+    targets: Option<Targeted<'a>>,
     /// The blocks that are being called.
     blocks: Vec<&'a str>,
+}
+
+/// Targets that a manifest names.
+#[derive(Clone)]
+pub(super) struct Targeted<'a> {
+    targets: &'a Targets,
+    /// Where: `spec.targets`, `spec.steps[2].targets`.
+    at: String,
 }
 
 /// A step's surroundings, for the file of its type.
@@ -117,12 +126,22 @@ pub(super) struct Context<'p, 'a> {
     place: &'p Place<'a>,
 }
 
+impl<'a> Context<'_, 'a> {
+    /// The targets that count for the step: its own, else those around it.
+    fn targeted(&self) -> Option<Targeted<'a>> {
+        let own = self.view.targets.map(|targets| Targeted { targets, at: format!("{}.targets", self.at) });
+        own.or_else(|| self.place.targets.clone())
+    }
+}
+
 /// Reads a workflow.
 pub struct Reader<'a> {
     spec: &'a WindowsWorkflowSpec,
     account: Option<(&'a Account<'a>, &'a str)>,
     /// What is wrong.
     pub problems: Vec<Problem>,
+    /// The sets of nodes that a run has listed when it starts, by key.
+    pub listed: BTreeMap<String, TargetSet>,
     /// The scripts by where they stand, in the order in which they were met.
     pub scripts: Vec<(String, Script)>,
     reached: BTreeSet<&'a str>,
@@ -134,7 +153,15 @@ impl<'a> Reader<'a> {
     /// A reader. Without an account (and a namespace in it) targets are not held against grants.
     #[must_use]
     pub fn new(spec: &'a WindowsWorkflowSpec, account: Option<(&'a Account<'a>, &'a str)>) -> Self {
-        Self { spec, account, problems: Vec::new(), scripts: Vec::new(), reached: BTreeSet::new(), keeping: true }
+        Self {
+            spec,
+            account,
+            problems: Vec::new(),
+            listed: BTreeMap::new(),
+            scripts: Vec::new(),
+            reached: BTreeSet::new(),
+            keeping: true,
+        }
     }
 
     /// Reads the steps, and checks the blocks that none of them leads to.
@@ -153,7 +180,7 @@ impl<'a> Reader<'a> {
             scope,
             deadlines: Vec::new(),
             retried: Vec::new(),
-            targets: spec.targets.as_ref().map(|targets| (targets, "spec.targets".to_owned())),
+            targets: spec.targets.as_ref().map(|targets| Targeted { targets, at: "spec.targets".into() }),
             blocks: Vec::new(),
         };
         let (steps, _) = self.list(spec.steps.iter().map(crate::api::steps::Step::view).collect(), &place);
@@ -293,7 +320,7 @@ impl<'a> Reader<'a> {
             place.scope = scope.clone();
             place.inside = Some(context.path.to_owned());
             let (steps, inner) = match handler.body {
-                HandlerBody::Block(block) => {
+                Body::Block(block) => {
                     if let Some((_, earlier)) = blocks.iter().find(|(name, _)| *name == block.0) {
                         handlers.push(Handler { errors: handler.errors, body: Err(*earlier) });
                         continue;
@@ -301,7 +328,7 @@ impl<'a> Reader<'a> {
                     blocks.push((&block.0, index));
                     self.block(&block.0, &format!("{at}.block"), &place)
                 }
-                HandlerBody::Steps(steps) => {
+                Body::Steps(steps) => {
                     place.at = format!("{at}.steps");
                     place.plugins = format!("{name}_");
                     self.list(steps.iter().map(crate::api::steps::LeafStep::view).collect(), &place)
@@ -365,16 +392,13 @@ impl<'a> Reader<'a> {
         if !context.view.retry.is_empty() {
             place.retried.push(names::variable("tries", context.path));
         }
-        if let Some(targets) = context.view.targets {
-            place.targets = Some((targets, format!("{}.targets", context.at)));
-        }
+        place.targets = context.targeted();
         self.block(block, &format!("{}.call.block", context.at), &place)
     }
 
     /// The nodes that a step is for.
     pub(super) fn nodes(&mut self, context: &Context<'_, 'a>) -> Option<Nodes> {
-        let own = context.view.targets.map(|targets| (targets, format!("{}.targets", context.at)));
-        let Some((targets, path)) = own.or_else(|| context.place.targets.clone()) else {
+        let Some(targeted) = context.targeted() else {
             self.problem(
                 context.at,
                 format!("step {} has no targets: set spec.targets for all steps, or targets here", context.view.name),
@@ -382,8 +406,8 @@ impl<'a> Reader<'a> {
             return None;
         };
         let nodes = match self.account {
-            Some((account, namespace)) => grants::nodes(account, namespace, targets, &path),
-            None => grants::ungranted(targets, &path),
+            Some((account, namespace)) => grants::nodes(account, namespace, targeted.targets, &targeted.at),
+            None => grants::ungranted(targeted.targets, &targeted.at),
         };
         nodes.map_err(|problem| self.problems.push(problem)).ok()
     }

@@ -4,10 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, quoted, text};
-use super::super::super::flow::{Flow, try_number};
+use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, text};
+use super::super::super::flow::{Flow, comment};
 use super::super::super::grants::Nodes;
-use super::super::super::names;
 use super::{States, merged, patience};
 
 /// The fewest seconds that `SendCommand` takes for delivery (`TimeoutSeconds`).
@@ -17,8 +16,6 @@ const HOLDS: u64 = 10;
 /// How often a command whose sending gave no answer is looked for, and the seconds before each look.
 const SEARCHES: u64 = 3;
 const SEARCH_PAUSE: u64 = 5;
-/// Longest path in a comment: leaves room for the run's id and the numbers of five tries in each other.
-const COMMENT_PATH_LIMIT: usize = 55;
 
 impl States<'_> {
     pub(super) fn send(&self, flow: &mut Flow) {
@@ -70,7 +67,7 @@ impl States<'_> {
         // A node takes the command within the step's timeout or is unreachable. Less would fail nodes that are only waiting for their turn: a
         // command by tags goes to one node first, then to two, four and so on as those end (user guide, "Using concurrency controls").
         arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.max(DELIVERY_LEAST)));
-        arguments.insert("Comment".into(), json!(expression(&self.comment())));
+        arguments.insert("Comment".into(), json!(expression(&comment(self.step))));
         let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
         if let Some(object) = &plan.arguments {
             // $base64encode takes Latin-1 only, so the JSON is percent-encoded first.
@@ -79,12 +76,6 @@ impl States<'_> {
         }
         arguments.insert("Parameters".into(), Value::Object(parameters));
         Value::Object(arguments)
-    }
-
-    /// The comment by which a command is found again: `windlass:<run id>:<path>#<try>`, 100 characters at most (`SendCommand`, Comment).
-    fn comment(&self) -> String {
-        let path = names::short(&self.step.path, COMMENT_PATH_LIMIT);
-        format!("\"windlass:\" & $run.id & {} & {}", quoted(&format!(":{path}#")), try_number(self.step))
     }
 
     /// What becomes of a send that failed: a throttled one is made again, one with an unknown outcome is looked for.
@@ -110,7 +101,7 @@ impl States<'_> {
         let code = format!(
             "( $comment := {}; $ids := $states.result.Commands[Comment = $comment].CommandId; \
              $merge([$work, {{\"sought\": $work.sought + 1, \"commandId\": $exists($ids) ? $ids[0] : null}}]) )",
-            self.comment()
+            comment(self.step)
         );
         let unread = merged("{\"sought\": $work.sought + 1, \"commandId\": null}");
         let task = Task {
