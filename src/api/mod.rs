@@ -8,6 +8,7 @@
 pub mod account;
 pub mod conditions;
 pub mod duration;
+pub mod fleet;
 pub mod names;
 pub mod owned;
 pub mod parameters;
@@ -21,6 +22,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use account::{AwsAccount, AwsAccountSpec, AwsAccountStatus};
+pub use fleet::{WindowsFleet, WindowsFleetSpec, WindowsFleetStatus};
 pub use run::{WorkflowRun, WorkflowRunSpec, WorkflowRunStatus};
 pub use workflow::{WindowsWorkflow, WindowsWorkflowSpec, WindowsWorkflowStatus};
 
@@ -34,5 +36,8 @@ pub const FINALIZER: &str = "windlass.dev/cleanup";
 /// All custom resource definitions, in the order in which they are best applied.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [AwsAccount::crd(), WindowsWorkflow::crd(), WorkflowRun::crd()].into_iter().map(schema::finish).collect()
+    [AwsAccount::crd(), WindowsFleet::crd(), WindowsWorkflow::crd(), WorkflowRun::crd()]
+        .into_iter()
+        .map(schema::finish)
+        .collect()
 }

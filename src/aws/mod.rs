@@ -9,6 +9,7 @@ mod document;
 pub mod engine;
 pub mod error;
 pub mod executions;
+pub mod nodes;
 pub mod plan;
 mod quota;
 mod resource;

@@ -47,6 +47,9 @@ pub struct Controller {
     /// How often each object in AWS is compared with its manifest.
     #[arg(long, env = "WINDLASS_DRIFT_INTERVAL", default_value = "10m")]
     drift_interval: Span,
+    /// How often the nodes of each fleet are counted.
+    #[arg(long, env = "WINDLASS_FLEET_INTERVAL", default_value = "5m")]
+    fleet_interval: Span,
     /// Reconciliations at once, per kind.
     #[arg(long, env = "WINDLASS_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
@@ -111,6 +114,7 @@ impl Controller {
             settings: Settings {
                 poll_interval: self.poll_interval.to_duration(),
                 drift_interval: self.drift_interval.to_duration(),
+                fleet_interval: self.fleet_interval.to_duration(),
                 concurrency: self.concurrency,
             },
             stores,

@@ -9,7 +9,7 @@ use kube::runtime::reflector::Store;
 use tokio::sync::watch;
 
 use crate::api::names::{ClusterId, Owner};
-use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
+use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun};
 use crate::aws::Sessions;
 use crate::clock::Clock;
 use crate::runs::pace::Paces;
@@ -23,7 +23,7 @@ use super::report::Reporter;
 /// The field manager of everything that the controller writes.
 pub const FIELD_MANAGER: &str = "windlass";
 /// How many kinds are watched.
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 /// Objects as the watches see them. A manifest that does not parse is there with its metadata and the parser's message, so
 /// that it gets a condition and the others go on.
@@ -31,6 +31,8 @@ const KINDS: usize = 3;
 pub struct Stores {
     /// All AwsAccounts.
     pub accounts: Store<DeserializeGuard<AwsAccount>>,
+    /// All WindowsFleets.
+    pub fleets: Store<DeserializeGuard<WindowsFleet>>,
     /// All WindowsWorkflows.
     pub workflows: Store<DeserializeGuard<WindowsWorkflow>>,
     /// All WorkflowRuns.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// How often each object in AWS is compared with its manifest.
     pub drift_interval: Duration,
+    /// How often the nodes of each fleet are counted.
+    pub fleet_interval: Duration,
     /// Reconciliations at once, per kind.
     pub concurrency: u16,
 }

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod context;
 pub mod drift;
 pub mod finalize;
+pub mod fleet;
 pub mod freshness;
 pub mod invalid;
 pub mod lease;
@@ -36,7 +37,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use crate::api::{AwsAccount, WindowsWorkflow, WorkflowRun};
+use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun};
 
 use context::{Context, Stores};
 
@@ -78,6 +79,7 @@ impl Error {
 /// The ends of the stores that the watches write to.
 pub struct Writers {
     accounts: Writer<DeserializeGuard<AwsAccount>>,
+    fleets: Writer<DeserializeGuard<WindowsFleet>>,
     workflows: Writer<DeserializeGuard<WindowsWorkflow>>,
     runs: Writer<DeserializeGuard<WorkflowRun>>,
     shown: watch::Sender<BTreeSet<&'static str>>,
@@ -87,12 +89,19 @@ pub struct Writers {
 #[must_use]
 pub fn stores() -> (Stores, Writers) {
     let (accounts, accounts_writer) = reflector::store();
+    let (fleets, fleets_writer) = reflector::store();
     let (workflows, workflows_writer) = reflector::store();
     let (runs, runs_writer) = reflector::store();
     let (shown_sender, shown) = watch::channel(BTreeSet::new());
     (
-        Stores { accounts, workflows, runs, shown },
-        Writers { accounts: accounts_writer, workflows: workflows_writer, runs: runs_writer, shown: shown_sender },
+        Stores { accounts, fleets, workflows, runs, shown },
+        Writers {
+            accounts: accounts_writer,
+            fleets: fleets_writer,
+            workflows: workflows_writer,
+            runs: runs_writer,
+            shown: shown_sender,
+        },
     )
 }
 
@@ -120,6 +129,21 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
                 },
             );
         drive(controller, "AwsAccount", account::reconcile, ctx.clone())
+    };
+    let fleets = {
+        let store = ctx.stores.fleets.clone();
+        let controller = primary(&ctx, writers.fleets, shown(fleet::KIND), store.clone(), stop.clone()).watches(
+            all::<AwsAccount>(&ctx.client),
+            watcher::Config::default(),
+            move |account| {
+                let name = account.name_any();
+                concerned(&store, |fleet| {
+                    let status = fleet.status.as_ref().and_then(|status| status.account_ref.as_ref());
+                    status.or(fleet.spec.account_ref.as_ref()).is_none_or(|account| account.name == name)
+                })
+            },
+        );
+        drive(controller, "WindowsFleet", fleet::reconcile, ctx.clone())
     };
     let workflows = {
         let store = ctx.stores.workflows.clone();
@@ -157,7 +181,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
         );
         drive(controller, "WorkflowRun", run::reconcile, ctx.clone())
     };
-    future::join3(accounts, workflows, runs).await;
+    future::join4(accounts, fleets, workflows, runs).await;
 }
 
 fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<DeserializeGuard<K>> {

@@ -11,7 +11,12 @@ from testbed.apiserver import ApiError, ApiServer
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "ops"
 API_VERSION = "windlass.dev/v1alpha1"
-PLURALS = {"AwsAccount": "awsaccounts", "WindowsWorkflow": "windowsworkflows", "WorkflowRun": "workflowruns"}
+PLURALS = {
+    "AwsAccount": "awsaccounts",
+    "WindowsFleet": "windowsfleets",
+    "WindowsWorkflow": "windowsworkflows",
+    "WorkflowRun": "workflowruns",
+}
 SHELL = {"script": "Get-Date\n"}
 
 NOT_ALL_CHECKED = (

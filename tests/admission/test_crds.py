@@ -19,6 +19,7 @@ def test_short_names_and_the_category(kubectl) -> None:
     answer = kubectl("api-resources", "--categories=windlass", "--no-headers", "--sort-by=name").stdout
     assert [line.split() for line in answer.splitlines()] == [
         ["awsaccounts", "awsacct", "windlass.dev/v1alpha1", "false", "AwsAccount"],
+        ["windowsfleets", "wfleet", "windlass.dev/v1alpha1", "true", "WindowsFleet"],
         ["windowsworkflows", "wwf", "windlass.dev/v1alpha1", "true", "WindowsWorkflow"],
         ["workflowruns", "wrun", "windlass.dev/v1alpha1", "true", "WorkflowRun"],
     ]

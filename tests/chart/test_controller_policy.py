@@ -40,7 +40,9 @@ def test_no_wildcard_that_need_not_be() -> None:
         assert not [action for action in as_list(statement["Action"]) if "*" in action]
         for resource in as_list(statement["Resource"]):
             if resource == "*":
-                assert set(as_list(statement["Action"])) == {"ssm:CancelCommand", "ssm:GetCommandInvocation", "ssm:ListCommands"}
+                assert set(as_list(statement["Action"])) == {
+                    "ssm:CancelCommand", "ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation", "ssm:ListCommands",
+                }  # fmt: skip
             else:
                 assert re.search(r"(role/windlass/\$\{CLUSTER_ID\}/\*|[:/]windlass_\$\{CLUSTER_ID\}_\*)$", resource), resource
 
