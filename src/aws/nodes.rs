@@ -60,22 +60,22 @@ pub async fn list(
         let ids: Vec<&String> = ids.iter().collect();
         for some in ids.chunks(FILTER_VALUES) {
             let values = some.iter().map(|id| (*id).clone()).collect();
-            pages(session, &[filter("InstanceIds".to_owned(), values)?], &mut keep).await?;
+            pages(session, &[filter("InstanceIds", values)?], &mut keep).await?;
         }
     } else {
         let filters: Result<Vec<_>, AwsError> =
-            tags.iter().map(|(key, values)| filter(format!("tag:{key}"), values.clone())).collect();
+            tags.iter().map(|(key, values)| filter(&format!("tag:{key}"), values.clone())).collect();
         pages(session, &filters?, &mut keep).await?;
     }
     Ok(found.into_values().collect())
 }
 
-fn filter(key: String, values: Vec<String>) -> Result<InstanceInformationStringFilter, AwsError> {
+fn filter(key: &str, values: Vec<String>) -> Result<InstanceInformationStringFilter, AwsError> {
     InstanceInformationStringFilter::builder()
-        .key(&key)
+        .key(key)
         .set_values(Some(values))
         .build()
-        .map_err(|error| AwsError::unbuildable(SERVICE, OPERATION, &key, &error))
+        .map_err(|error| AwsError::unbuildable(SERVICE, OPERATION, key, &error))
 }
 
 async fn pages(
