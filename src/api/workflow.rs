@@ -11,7 +11,7 @@ use super::refs::{AccountRef, Targets};
 use super::steps::{Block, Step};
 
 /// Steps that run on Windows nodes, as one Step Functions state machine, its execution role and one Systems Manager document.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "windlass.dev",
     version = "v1alpha1",

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
+use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::api::conditions::{self, READY, RECONCILING, STALLED, Verdict};
+use crate::api::refs::AccountRef;
 use crate::api::{AwsAccount, AwsAccountStatus, WindowsWorkflow};
 use crate::aws::{AwsError, Class};
 use crate::resolve;
@@ -32,7 +35,7 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<AwsAccount>>, ctx: Arc<Contex
     let api: Api<AwsAccount> = Api::all(ctx.client.clone());
     let account = match &guard.0 {
         Ok(account) => account,
-        Err(broken) => return invalid::report(&ctx, &api, KIND, guard.as_ref(), broken, invalid::stalled).await,
+        Err(broken) => return unreadable(&ctx, &api, guard.as_ref(), broken).await,
     };
     if ctx.freshness.is_behind(account) {
         return Ok(Action::requeue(CATCH_UP));
@@ -69,6 +72,37 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<AwsAccount>>, ctx: Arc<Contex
         }
         Retry::Soon => Action::requeue(ctx.clock.real(ctx.backoff.failed(&key))),
     })
+}
+
+/// An account that does not parse gets a condition. Its deletion needs no more of it than how to get in.
+async fn unreadable(
+    ctx: &Context,
+    api: &Api<AwsAccount>,
+    guard: &DeserializeGuard<AwsAccount>,
+    broken: &InvalidObject,
+) -> Result<Action, Error> {
+    let name = guard.name_any();
+    if broken.metadata.deletion_timestamp.is_some() {
+        let Some(whole) = invalid::whole(ctx, api, &name).await? else { return Ok(Action::await_change()) };
+        if let Some(account) = salvage(broken, &whole) {
+            return cleanup(ctx, api, &account).await;
+        }
+    }
+    invalid::report(ctx, api, KIND, guard, broken, invalid::stalled).await
+}
+
+/// An account with what its deletion needs, if that can be read.
+fn salvage(broken: &InvalidObject, whole: &Value) -> Option<AwsAccount> {
+    const NEEDED: [&str; 5] = ["accountId", "region", "permissionsBoundaryArn", "assumeRole", "endpoint"];
+    let mut spec = whole.get("spec")?.as_object()?.clone();
+    spec.retain(|field, _| NEEDED.contains(&field.as_str()));
+    let spec = serde_json::from_value(Value::Object(spec)).ok()?;
+    let status = AwsAccountStatus {
+        conditions: invalid::part(whole, "/status/conditions"),
+        caller_arn: invalid::part(whole, "/status/callerArn"),
+        ..AwsAccountStatus::default()
+    };
+    Some(AwsAccount { metadata: broken.metadata.clone(), spec, status: Some(status) })
 }
 
 #[derive(Clone, Copy)]
@@ -166,6 +200,19 @@ fn users_of<'a>(
         .collect()
 }
 
+/// The same by the API server's own word, of workflows that do not parse too.
+async fn users_now(ctx: &Context, account: &str) -> Result<BTreeSet<String>, Error> {
+    let all: Api<DynamicObject> = Api::all_with(ctx.client.clone(), &ApiResource::erase::<WindowsWorkflow>(&()));
+    let listed = all.list(&ListParams::default()).await?;
+    let uses = |workflow: &&DynamicObject| {
+        invalid::part::<Option<AccountRef>>(&workflow.data, "/status/accountRef")
+            .is_some_and(|used| used.name == account)
+    };
+    let name =
+        |workflow: &DynamicObject| format!("{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any());
+    Ok(listed.items.iter().filter(uses).map(name).collect())
+}
+
 /// An account goes when no workflow has objects in it: without it nothing there could be taken away any more.
 async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> Result<Action, Error> {
     let name = account.name_any();
@@ -174,8 +221,7 @@ async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> 
     let mut users = users_of(&name, ctx.stores.workflows.state().iter().map(AsRef::as_ref));
     if users.is_empty() {
         // The watch may be behind, and the last hold goes once: the API server itself is asked.
-        let all: Api<DeserializeGuard<WindowsWorkflow>> = Api::all(ctx.client.clone());
-        users = users_of(&name, all.list(&ListParams::default()).await?.items.iter());
+        users = users_now(ctx, &name).await?;
     }
     if users.is_empty() {
         finalize::remove(ctx, api, account).await?;

@@ -49,10 +49,13 @@ pub(super) async fn follow(work: &mut Work<'_>) -> Result<Action, Error> {
         Ok(None) => return gone(work).await,
         Err(error) => return work.retry(&Trouble::Follow(error)).await,
     };
-    work.ctx.backoff.forget(&work.key());
     if story.end.is_some() {
-        return settle(work, &session, story).await;
+        return match settle(work, &session, story).await? {
+            Ok(action) => Ok(action),
+            Err(trouble) => work.retry(&trouble).await,
+        };
     }
+    work.ctx.backoff.forget(&work.key());
     let after = turn::progressed(work.status(), work.now(), &story);
     let changed = work.write(after).await?;
     Ok(next(work, pace.read(pages, changed)))
@@ -74,9 +77,14 @@ pub(super) async fn gone(work: &mut Work<'_>) -> Result<Action, Error> {
     work.end(after, "ExecutionGone", &message).await
 }
 
-/// The execution has ended: what it left on nodes is cancelled, then the run ends as it did.
-pub(super) async fn settle(work: &mut Work<'_>, session: &Session, mut story: Story) -> Result<Action, Error> {
-    let Some(end) = story.end.clone() else { return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN))) };
+/// The execution has ended: what it left on nodes is cancelled, then the run ends as it did. The caller tries again what failed, and counts that.
+pub(super) async fn settle(
+    work: &mut Work<'_>,
+    session: &Session,
+    mut story: Story,
+) -> Result<Result<Action, Trouble>, Error> {
+    let again = Action::requeue(work.ctx.clock.real(SWEEP_AGAIN));
+    let Some(end) = story.end.clone() else { return Ok(Ok(again)) };
     let passed = work.ctx.clock.now().duration_since(end.at);
     let left = match end.status {
         Status::Succeeded => 0,
@@ -87,7 +95,7 @@ pub(super) async fn settle(work: &mut Work<'_>, session: &Session, mut story: St
                 work.warn("Cancel", trouble.reason(), &trouble.to_string()).await;
                 0
             }
-            Err(trouble) => return work.retry(&trouble).await,
+            Err(trouble) => return Ok(Err(trouble)),
         },
     };
     // An execution that failed by itself was sending nothing; one that was stopped may have been.
@@ -96,14 +104,14 @@ pub(super) async fn settle(work: &mut Work<'_>, session: &Session, mut story: St
     if !clean && passed < SWEEP_LIMIT {
         let after = turn::sweeping(work.status(), work.now(), &story, left);
         work.write(after).await?;
-        return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN)));
+        return Ok(Ok(again));
     }
     words::fetch(session, &mut story).await;
     let Some(after) = turn::finished(work.status(), work.now(), &story, left) else {
-        return Ok(Action::requeue(work.ctx.clock.real(SWEEP_AGAIN)));
+        return Ok(Ok(again));
     };
     let (reason, message) = (format!("{:?}", after.phase), after.message.clone().unwrap_or_default());
-    work.end(after, &reason, &message).await
+    work.end(after, &reason, &message).await.map(Ok)
 }
 
 /// Cancels the run's commands. Gives how many there were.

@@ -102,7 +102,7 @@ async fn verify(work: &mut Work<'_>, session: &Session, why: Why) -> Step {
     };
     match story.end.as_ref().map(|end| end.status) {
         None | Some(Status::Running) => Ok(halt(work, session, why).await),
-        Some(_) => settle(work, session, story).await.map(Ok),
+        Some(_) => settle(work, session, story).await,
     }
 }
 

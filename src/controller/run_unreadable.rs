@@ -1,7 +1,6 @@
 //! Runs that the API server accepted and that do not parse all the same.
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject};
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
@@ -39,19 +38,11 @@ pub(super) async fn reconcile(ctx: &Context, api: &Api<WorkflowRun>, broken: &In
             Ok(Action::await_change())
         }
         (true, true) => {
-            let Some(object) = whole(ctx, broken).await? else { return Ok(Action::await_change()) };
+            let name = broken.metadata.name.clone().unwrap_or_default();
+            let Some(object) = invalid::whole(ctx, api, &name).await? else { return Ok(Action::await_change()) };
             Work::new(ctx, api, salvage(broken, &object)).advance().await
         }
     }
-}
-
-/// The object as it is in the API server, without types.
-async fn whole(ctx: &Context, broken: &InvalidObject) -> Result<Option<Value>, Error> {
-    let namespace = broken.metadata.namespace.clone().unwrap_or_default();
-    let name = broken.metadata.name.clone().unwrap_or_default();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(ctx.client.clone(), &namespace, &ApiResource::erase::<WorkflowRun>(&()));
-    Ok(api.get_opt(&name).await?.map(|object| object.data))
 }
 
 /// A run with whatever can be read of it: for its deletion, the status is what counts.
@@ -72,8 +63,11 @@ fn salvage(broken: &InvalidObject, object: &Value) -> WorkflowRun {
     WorkflowRun { metadata: broken.metadata.clone(), spec, status }
 }
 
-/// The status of a run that was never started and never will be.
-fn failed(generation: Option<i64>, now: Timestamp, message: &str) -> Value {
+/// The status of a run that was never started and never will be. It ended once.
+fn failed(before: Value, generation: Option<i64>, now: Timestamp, message: &str) -> Value {
+    if serde_json::from_value::<WorkflowRunStatus>(before.clone()).is_ok_and(|status| status.phase.is_final()) {
+        return before;
+    }
     let refusal = Refusal {
         phase: Phase::Failed,
         reason: "Invalid",
@@ -111,8 +105,15 @@ mod tests {
 
     #[test]
     fn a_run_that_never_parsed_has_failed() {
-        let status: WorkflowRunStatus =
-            serde_json::from_value(failed(Some(1), Timestamp::UNIX_EPOCH, "this WorkflowRun cannot be read")).unwrap();
-        assert_eq!((status.phase, status.failure.unwrap().layer), (Phase::Failed, Layer::Manifest));
+        let status: WorkflowRunStatus = serde_json::from_value(failed(
+            json!({}),
+            Some(1),
+            Timestamp::UNIX_EPOCH,
+            "this WorkflowRun cannot be read",
+        ))
+        .unwrap();
+        assert_eq!((status.phase, status.failure.as_ref().unwrap().layer), (Phase::Failed, Layer::Manifest));
+        let later = Timestamp::from_second(9).unwrap();
+        assert_eq!(failed(json!(status), Some(1), later, "again"), json!(status), "it ended once");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use tracing::{info, warn};
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 use crate::api::conditions::{self, READY, RECONCILING, STALLED, Verdict};
 use crate::api::owned::OwnedObject;
 use crate::api::refs::AccountRef;
-use crate::api::{WindowsWorkflow, WindowsWorkflowStatus};
+use crate::api::{WindowsWorkflow, WindowsWorkflowSpec, WindowsWorkflowStatus};
 use crate::aws::engine::{self, Change, Depth, Ledger, LedgerError, SyncError};
 use crate::aws::{AwsError, Class, Session, executions};
 use crate::compile::{self, Problem};
@@ -34,7 +35,7 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<WindowsWorkflow>>, ctx: Arc<C
     let api: Api<WindowsWorkflow> = status::namespaced(&ctx, guard.as_ref());
     let workflow = match &guard.0 {
         Ok(workflow) => workflow,
-        Err(broken) => return invalid::report(&ctx, &api, KIND, guard.as_ref(), broken, invalid::stalled).await,
+        Err(broken) => return unreadable(&ctx, &api, guard.as_ref(), broken).await,
     };
     if ctx.freshness.is_behind(workflow) {
         return Ok(Action::requeue(CATCH_UP));
@@ -51,6 +52,31 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<WindowsWorkflow>>, ctx: Arc<C
         outcome.tell(&ctx, workflow).await;
     }
     Ok(outcome.next(&ctx, &key(workflow)))
+}
+
+/// A workflow that does not parse gets a condition. Its deletion needs nothing but its status.
+async fn unreadable(
+    ctx: &Context,
+    api: &Api<WindowsWorkflow>,
+    guard: &DeserializeGuard<WindowsWorkflow>,
+    broken: &InvalidObject,
+) -> Result<Action, Error> {
+    if broken.metadata.deletion_timestamp.is_none() {
+        return invalid::report(ctx, api, KIND, guard, broken, invalid::stalled).await;
+    }
+    let Some(whole) = invalid::whole(ctx, api, &guard.name_any()).await? else { return Ok(Action::await_change()) };
+    let workflow = WindowsWorkflow {
+        metadata: broken.metadata.clone(),
+        spec: WindowsWorkflowSpec::default(),
+        status: Some(WindowsWorkflowStatus {
+            conditions: invalid::part(&whole, "/status/conditions"),
+            account_ref: invalid::part(&whole, "/status/accountRef"),
+            state_machine_arn: invalid::part(&whole, "/status/stateMachineArn"),
+            owned_objects: invalid::part(&whole, "/status/ownedObjects"),
+            ..WindowsWorkflowStatus::default()
+        }),
+    };
+    workflow_deletion::cleanup(ctx, api, &workflow).await
 }
 
 /// The Ready condition as far as people are told of its changes.
@@ -88,7 +114,8 @@ impl Work<'_> {
         let mut after = workflow.status.clone().unwrap_or_default();
         let recorded = after.account_ref.as_ref();
         let account = match resolve::account_name(ctx, &namespace, recorded, workflow.spec.account_ref.as_ref()) {
-            Ok(name) => resolve::account(ctx, &name).await,
+            Ok(name) if recorded.is_some() => resolve::account(ctx, &name).await,
+            Ok(name) => resolve::account_to_begin_in(ctx, &name).await,
             Err(unavailable) => Err(unavailable),
         };
         let (account, session) = match account {

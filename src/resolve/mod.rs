@@ -101,6 +101,23 @@ pub async fn account(ctx: &Context, name: &str) -> Result<(AwsAccount, Arc<Sessi
     Ok((account, session))
 }
 
+/// A Ready account for what has nothing in it yet: not one that is being deleted.
+///
+/// # Errors
+/// [`Unavailable`] as of [`account`], and when the account is going.
+pub async fn account_to_begin_in(ctx: &Context, name: &str) -> Result<(AwsAccount, Arc<Session>), Unavailable> {
+    let found = account(ctx, name).await?;
+    if found.0.metadata.deletion_timestamp.is_some() {
+        return Err(Unavailable::new(
+            "AccountNotReady",
+            format!(
+                "AwsAccount {name} is being deleted, so nothing new begins in it: name another under spec.accountRef, or create it anew when it is gone"
+            ),
+        ));
+    }
+    Ok(found)
+}
+
 /// A session in an account, whatever its conditions say.
 pub async fn session(ctx: &Context, name: &str, spec: &AwsAccountSpec) -> Arc<Session> {
     ctx.sessions.get(&settings(name, spec)).await
