@@ -259,7 +259,7 @@ fn hint(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: &str
     let again = "then create a WorkflowRun with a new name: a run is never repeated under its own";
     match kind {
         Kind::NotAuthorized { action, resource } => not_authorized_hint(action, resource.as_deref(), cause),
-        Kind::RoleNotAssumable => "the workflow's execution role is gone or its trust policy was changed outside Windlass; Windlass mends it when it next compares the workflow with AWS (annotate the WindowsWorkflow to make it do so now), then create a new WorkflowRun".to_owned(),
+        Kind::RoleNotAssumable => "the workflow's execution role is gone or its trust policy was changed outside Windlass; Windlass mends it when it next compares the workflow with AWS, at the latest after the drift interval (10 minutes unless the chart's driftInterval says otherwise); create a new WorkflowRun then".to_owned(),
         Kind::Throttled => format!("the account sends more calls than Systems Manager takes: run fewer workflows at once, have the quota raised, or give step {path} a retry for this error; {again}"),
         Kind::UnknownInstance => format!("a node id under targets.nodeIds is not a managed node of this account and Region: it was terminated, or its SSM Agent never registered; correct the ids or the node, {again}"),
         Kind::Document => format!("the workflow's Systems Manager document or the arguments of step {path} were refused: if the document was changed or deleted outside Windlass, wait until the WindowsWorkflow is Ready again; else correct the step's parameters, {again}"),

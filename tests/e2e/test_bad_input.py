@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import NAMESPACE, show
+from conftest import NAMESPACE, in_aws, show
 
 from testbed.aws import ACCOUNT_ID
 from testbed.product import condition, is_ready
@@ -299,6 +299,43 @@ def test_one_bad_object_of_each_kind_beside_good_ones(world):
         world.product.until_gone(kind, name, NAMESPACE)
     for found in (broken, other):
         world.product.kubectl("delete", "awsacct", found["metadata"]["name"])
+
+
+def test_what_cannot_be_read_any_more_can_still_go(world):
+    """An edit that does not parse takes nothing away, neither from the status nor from AWS; deleted as it is, everything of it goes."""
+    world.nodes(1)
+    name, grants = world.name("edited"), [{"name": "ops", "namespaces": [NAMESPACE], "nodeTags": {"OS": ["Windows"]}}]
+    own = world.product.account(name=world.name("own"), grants=grants)
+    world.product.apply(own)
+    world.product.until_ready("awsacct", own["metadata"]["name"])
+    workflow = world.workflow(name, accountRef={"name": own["metadata"]["name"]})
+    before = world.deploy(workflow)["status"]
+
+    workflow["spec"]["timeout"] = TOO_LONG
+    world.product.apply(workflow)
+    after = stalled(world, "wwf", name)["status"]
+    assert condition({"status": after}, "Ready", "reason") == "Invalid"
+    changing = ("conditions", "observedGeneration")
+    kept = lambda status: {field: value for field, value in status.items() if field not in changing}  # noqa: E731
+    assert kept(after) == kept(before)
+
+    # The account waits for it, although nothing of its spec can be read.
+    world.product.kubectl("delete", "awsacct", own["metadata"]["name"], "--wait=false")
+    waiting = world.product.until(
+        "awsacct", own["metadata"]["name"], None, lambda found: condition(found, "Reconciling", "reason") == "InUse", "to wait for the workflow"
+    )
+    assert f"{NAMESPACE}/{name}" in condition(waiting, "Reconciling", "message")
+    late = world.workflow(world.name("late"), accountRef=workflow["spec"]["accountRef"])
+    world.product.apply(late)
+    refused = lambda found: "is being deleted, so nothing new begins in it" in (condition(found, "Ready", "message") or "")  # noqa: E731
+    world.product.until("wwf", late["metadata"]["name"], NAMESPACE, refused, "to be refused")
+
+    world.delete("wwf", name)
+    world.product.until_gone("wwf", name, NAMESPACE)
+    world.product.until_gone("awsacct", own["metadata"]["name"], None)
+    left = [found for names in in_aws(world.bed).values() for found in names if name in found]
+    assert left == []
+    world.delete("wwf", late["metadata"]["name"])
 
 
 def account(world, account_id):
