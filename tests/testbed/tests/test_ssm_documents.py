@@ -259,7 +259,6 @@ def test_amazons_documents_can_be_read_but_not_changed(bench: Bench):
         {"DocumentType": "Session"},
         {"Attachments": [{"Key": "SourceUrl", "Values": ["s3://bucket"]}]},
         {"Requires": [{"Name": "other"}]},
-        {"DocumentFormat": "TEXT"},
     ],
 )
 def test_what_the_bed_does_not_have_of_documents_is_refused_and_said(bench: Bench, more: dict):

@@ -6,7 +6,7 @@ from ssm_bench import Bench, node_id, refused
 
 BUILT = {
     "AddTagsToResource", "CancelCommand", "CreateDocument", "DeleteDocument", "DeleteParameter", "DeleteParameters",
-    "DescribeDocument", "DescribeInstanceInformation", "DescribeParameters", "GetCommandInvocation", "GetDocument",
+    "DescribeDocument", "DescribeInstanceInformation", "DescribeParameters", "GetCalendarState", "GetCommandInvocation", "GetDocument",
     "GetParameter", "GetParameterHistory", "GetParameters", "GetParametersByPath", "LabelParameterVersion",
     "ListCommandInvocations", "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter",
     "RemoveTagsFromResource", "SendCommand", "UnlabelParameterVersion", "UpdateDocument", "UpdateDocumentDefaultVersion",
@@ -34,7 +34,6 @@ def test_every_other_operation_of_the_service_is_an_unknown_action(bench: Bench)
         ("start_automation_execution", {"DocumentName": "AWS-RestartEC2Instance"}),
         ("create_maintenance_window", {"Name": "night", "Schedule": "rate(1 day)", "Duration": 2, "Cutoff": 1,
                                        "AllowUnassociatedTargets": True}),
-        ("get_calendar_state", {"CalendarNames": ["change"]}),
         ("start_session", {"Target": node_id(1)}),
     ],
 )  # fmt: skip

@@ -31,6 +31,7 @@ def _places() -> dict[str, tuple[object, str]]:
         "invocationVisibleSeconds": (ssm.EVENTUAL, "invocation_visible_seconds"),
         "targetResolutionSeconds": (ssm.EVENTUAL, "target_resolution_seconds"),
         "documentActiveSeconds": (ssm.EVENTUAL, "document_active_seconds"),
+        "connectionLostSeconds": (ssm.EVENTUAL, "connection_lost_seconds"),
     }
 
 

@@ -140,6 +140,8 @@ class Run:
         timeout = timeout_of(substitute(step.inputs, self._command.arguments))
         if rule.outcome == "TerminatedDuringRun":
             return self._soon(rule.duration, self._terminated)
+        if rule.outcome == "RebootDuringRun":
+            return self._soon(rule.duration, lambda: self._fleet.restart(node.id, rule.comes_back))
         if rule.outcome == "Hang" or rule.duration > timeout:
             return self._soon(timeout, lambda: self._timed_out(plugin, rule, node))
         return self._soon(rule.duration, lambda: self._exited(plugin, rule, node))
@@ -147,12 +149,12 @@ class Run:
     def _exited(self, plugin: Plugin, rule: Rule, node: Node) -> None:
         """The script ended by itself."""
         if rule.reboot is not None:
-            self._scheduler.after(rule.reboot, lambda: self._fleet.restart(node.id))
+            self._scheduler.after(rule.reboot, lambda: self._fleet.restart(node.id, rule.comes_back))
         stdout, stderr, code = self._fill(rule.stdout, node), self._fill(rule.stderr, node), rule.exit_code
         if code == REBOOT_CODE[node.platform]:
             # The output of a run that asks for a restart stays in the console file, and the next run adds to it.
             plugin.stdout, plugin.stderr = plugin.stdout + stdout, plugin.stderr + stderr
-            return self._fleet.restart(node.id)
+            return self._fleet.restart(node.id, rule.comes_back)
         if code in (0, EXIT_SUCCESS):
             if code == EXIT_SUCCESS:
                 stderr = ""

@@ -7,8 +7,9 @@ replaces ``{{ name }}`` anywhere in the document's strings (``agent/framework/do
 import json
 import re
 
-from .content import MAX_BYTES, Content, Parameter
+from .content import Content, Parameter
 from .errors import ServiceError
+from .text import MAX_BYTES
 
 
 def bind(content: Content, given: dict[str, list[str]]) -> dict[str, object]:

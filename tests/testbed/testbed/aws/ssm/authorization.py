@@ -36,6 +36,9 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation in _BY_NAME:
         name = request.get("Name", "")
         return _with_tags(action, account.documents.arn(name), _document_context(name, request, account), request)
+    if operation == "GetCalendarState":
+        names = request.get("CalendarNames") or [""]
+        return [(action, account.documents.arn(name), _document_context(name, {}, account)) for name in names]
     if operation in _PARAMETERS_BY_NAME:
         return _with_tags(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request), request)
     if operation in _PARAMETERS_BY_NAMES:

@@ -44,6 +44,8 @@ class Commands:
         """SendCommand."""
         _refuse_not_built(request)
         document = self._account.documents.get(request["DocumentName"])
+        if document.type != "Command":
+            raise ServiceError("InvalidDocument", f"The document {document.name} is of type {document.type}, not Command.")
         version = document.version(request.get("DocumentVersion"))
         _check_hash(request, version)
         ids = self._ids(request, version.content)

@@ -19,13 +19,14 @@ def check(request: dict, shape: Shape | None) -> None:
     """Raises ``ValidationException`` when ``request`` breaks a constraint of ``shape``."""
     if shape is None:
         return
-    found = list(_violations(request or {}, shape, ""))
+    found = list(violations(request or {}, shape))
     if found:
         count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected: "
         raise errors.validation(count + "; ".join(found))
 
 
-def _violations(value, shape: Shape, path: str):
+def violations(value, shape: Shape, path: str = ""):
+    """A sentence for each constraint that ``value`` breaks."""
     if value is None:
         return
     match shape.type_name:
@@ -35,16 +36,16 @@ def _violations(value, shape: Shape, path: str):
                     yield _sentence(None, _join(path, name), "Member must not be null")
             for name, member in shape.members.items():
                 if name in value:
-                    yield from _violations(value[name], member, _join(path, name))
+                    yield from violations(value[name], member, _join(path, name))
         case "list":
             yield from _length(value, shape, path)
             for index, item in enumerate(value):
-                yield from _violations(item, shape.member, f"{path}.{index + 1}.member")
+                yield from violations(item, shape.member, f"{path}.{index + 1}.member")
         case "map":
             yield from _length(value, shape, path)
             for key, item in value.items():
-                yield from _violations(key, shape.key, path)
-                yield from _violations(item, shape.value, f"{path}.{key}.member")
+                yield from violations(key, shape.key, path)
+                yield from violations(item, shape.value, f"{path}.{key}.member")
         case "string":
             yield from _string(value, shape, path)
         case "integer" | "long" | "float" | "double":

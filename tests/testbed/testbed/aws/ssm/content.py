@@ -5,18 +5,14 @@ documents. Errors: ``InvalidDocumentContent``, ``InvalidDocumentSchemaVersion``,
 Source: user guide, "SSM document syntax" and "SSM document schemas and features".
 """
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass, field
 
-import yaml
-
 from . import plugins
 from .errors import ServiceError
+from .text import Text, check_size, load
+from .text import invalid as _invalid
 
-#: Bytes; quota "maximum document size" (64 KB).
-MAX_BYTES = 65_536
 SCHEMAS = ("1.2", "2.0", "2.2")
 PARAMETER_TYPES = ("String", "StringList", "Boolean", "Integer", "MapList", "StringMap")
 #: The agent drops a parameter whose name is anything else (``parameters.go``, paramNameRegex).
@@ -53,22 +49,10 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Text):
     """A valid document."""
 
-    text: str
-    schema: str
-    description: str
-    parameters: dict[str, Parameter]
-    steps: tuple[Step, ...]
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def sha1(self) -> str:
-        return hashlib.sha1(self.text.encode()).hexdigest()
+    steps: tuple[Step, ...] = ()
 
     @property
     def platforms(self) -> list[str]:
@@ -78,12 +62,8 @@ class Content:
 
 def parse(text: str, document_format: str = "JSON") -> Content:
     """Reads and checks a document's content."""
-    size = len(text.encode())
-    if size > MAX_BYTES:
-        raise ServiceError(
-            "MaxDocumentSizeExceeded", f"The size of the document is {size} bytes; the limit is {MAX_BYTES} bytes."
-        )
-    raw = _load(text, document_format)
+    check_size(text)
+    raw = load(text, document_format)
     schema = str(raw.get("schemaVersion", ""))
     if not schema:
         raise _invalid("The document has no schemaVersion.")
@@ -99,16 +79,6 @@ def parse(text: str, document_format: str = "JSON") -> Content:
     _check_references(raw, parameters)
     _check_script_types(steps, parameters)
     return Content(text, schema, str(raw.get("description") or ""), parameters, steps)
-
-
-def _load(text: str, document_format: str) -> dict:
-    try:
-        raw = json.loads(text) if document_format == "JSON" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise _invalid(f"{document_format} not well-formed. {error}") from error
-    if not isinstance(raw, dict):
-        raise _invalid(f"{document_format} not well-formed. The document must be an object.")
-    return raw
 
 
 def _parameters(raw) -> dict[str, Parameter]:
@@ -228,7 +198,3 @@ def _reaches(step: Step, platform: str) -> bool:
         if named and named[0].lower() != platform.lower():
             return False
     return plugins.supported(step.plugin, platform)
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("InvalidDocumentContent", message)

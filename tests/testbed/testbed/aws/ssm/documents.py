@@ -1,4 +1,4 @@
-"""Command documents with their versions, as the document operations of the API see them.
+"""Documents with their versions, as the document operations of the API see them.
 
 Errors: ``DocumentAlreadyExists``, ``DocumentLimitExceeded``, ``DocumentVersionLimitExceeded``,
 ``DuplicateDocumentContent``, ``DuplicateDocumentVersionName``, ``InvalidDocument``, ``InvalidDocumentVersion``,
@@ -8,10 +8,11 @@ Errors: ``DocumentAlreadyExists``, ``DocumentLimitExceeded``, ``DocumentVersionL
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import content as contents
+from . import calendars
+from . import content as commands
 from .amazon import AMAZON
-from .content import Content
 from .errors import ServiceError, validation
+from .text import Text
 
 #: Quotas: documents per account and Region; versions per document.
 MAX_DOCUMENTS = 500
@@ -20,12 +21,16 @@ MAX_VERSIONS = 1_000
 RESERVED_PREFIXES = ("aws", "amazon", "amzn")
 
 
+#: Type of a document -> how its content is read.
+PARSERS: dict[str, Callable[[str, str], Text]] = {"ChangeCalendar": calendars.parse, "Command": commands.parse}
+
+
 @dataclass
 class Version:
     """One version: immutable content, Active from ``active_at`` on (virtual seconds)."""
 
     number: int
-    content: Content
+    content: Text
     format: str
     created: float
     active_at: float
@@ -45,6 +50,7 @@ class Document:
     name: str
     owner: str
     versions: dict[int, Version]
+    type: str = "Command"
     default: int = 1
     tags: dict[str, str] = field(default_factory=dict)
     #: The highest number ever given: a deleted version's number does not come back.
@@ -76,7 +82,7 @@ class Documents:
         self._account, self._partition, self._region, self._now = account, partition, region, now
         self._own: dict[str, Document] = {}
         self._amazon = {
-            name: Document(name, "Amazon", {1: Version(1, contents.parse(text), "JSON", 0.0, 0.0, "Active")})
+            name: Document(name, "Amazon", {1: Version(1, commands.parse(text), "JSON", 0.0, 0.0, "Active")})
             for name, text in AMAZON.items()
         }
 
@@ -85,14 +91,16 @@ class Documents:
         name = request["Name"]
         if name.lower().startswith(RESERVED_PREFIXES):
             raise validation(f"{name} begins with a prefix reserved by AWS: {', '.join(RESERVED_PREFIXES)}.")
-        content = contents.parse(request["Content"], request.get("DocumentFormat", "JSON"))
+        kind = request.get("DocumentType", "Command")
+        given = request.get("DocumentFormat", "JSON")
+        content = PARSERS[kind](request["Content"], given)
         if name in self._own:
             raise ServiceError("DocumentAlreadyExists", f"Document with same name {name} already exists")
         if len(self._own) >= MAX_DOCUMENTS:
             raise ServiceError("DocumentLimitExceeded", f"You can have at most {MAX_DOCUMENTS} active SSM documents.")
-        version = self._version(1, request, content, "Creating", delay)
+        version = self._version(1, request, content, given, "Creating", delay)
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
-        self._own[name] = Document(name, self._account, {1: version}, tags=tags)
+        self._own[name] = Document(name, self._account, {1: version}, kind, tags=tags)
         return self._own[name], version
 
     def update(self, request: dict, delay: float) -> tuple[Document, Version]:
@@ -102,7 +110,8 @@ class Documents:
         based_on = document.version(request.get("DocumentVersion"))
         if based_on.number != document.latest:
             raise ServiceError("InvalidDocumentVersion", "Only the latest version of a document can be updated.")
-        content = contents.parse(request["Content"], request.get("DocumentFormat", based_on.format))
+        given = request.get("DocumentFormat", based_on.format)
+        content = PARSERS[document.type](request["Content"], given)
         if content.text == document.versions[document.latest].content.text:
             raise ServiceError(
                 "DuplicateDocumentContent",
@@ -115,7 +124,7 @@ class Documents:
         if name is not None and any(v.name == name for v in document.versions.values()):
             raise ServiceError("DuplicateDocumentVersionName", f"The version name {name} is already in use.")
         document.highest += 1
-        version = self._version(document.highest, request, content, "Updating", delay)
+        version = self._version(document.highest, request, content, given, "Updating", delay)
         document.versions[version.number] = version
         return document, version
 
@@ -174,12 +183,12 @@ class Documents:
         account = "" if name in self._amazon else self._account
         return f"arn:{self._partition}:ssm:{self._region}:{account}:document/{name}"
 
-    def _version(self, number: int, request: dict, content: Content, status: str, delay: float) -> Version:
+    def _version(self, number: int, request: dict, content: Text, given: str, status: str, delay: float) -> Version:
         now = self._now()
         return Version(
             number=number,
             content=content,
-            format=request.get("DocumentFormat", "JSON"),
+            format=given,
             created=now,
             active_at=now + delay,
             first_status=status,

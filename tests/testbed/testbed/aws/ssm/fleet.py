@@ -1,5 +1,6 @@
 """The machines as the service reaches them: what waits for an agent, and restarts."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
@@ -23,6 +24,7 @@ class Fleet:
         self.table, self.scheduler = table, scheduler
         self._waiting: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._runs: dict[str, list[Running]] = defaultdict(list)
+        self._down: set[str] = set()
 
     def node(self, node_id: str) -> Node | None:
         return self.table.node(node_id)
@@ -32,7 +34,12 @@ class Fleet:
         self._waiting[node_id].append(action)
 
     def changed(self, node_id: str) -> None:
-        """The node was put, or is back: let what waited for it try again."""
+        """The node was put, or is back: what its agent had under way goes on, and what waited for it tries again."""
+        node = self.node(node_id)
+        if node_id in self._down and node is not None and node.back_at is None:
+            self._down.discard(node_id)
+            for run in list(self._runs[node_id]):
+                run.resume()
         for action in self._waiting.pop(node_id, []):
             self.scheduler.after(0, action)
 
@@ -45,26 +52,29 @@ class Fleet:
         if run in self._runs[node_id]:
             self._runs[node_id].remove(run)
 
-    def restart(self, node_id: str) -> None:
-        """The machine goes down; everything on it stops, and goes on when the agent is back."""
+    def restart(self, node_id: str, comes_back: bool = True) -> None:
+        """The machine goes down; everything on it stops, and goes on when the agent is back, if ever."""
         node = self.node(node_id)
         if node is None or node.back_at is not None:
             return
-        node.back_at = self.scheduler.now() + node.reboot_seconds
+        node.down_at = self.scheduler.now()
+        node.back_at = node.down_at + node.reboot_seconds if comes_back else math.inf
+        self._down.add(node_id)
         for run in list(self._runs[node_id]):
             run.interrupt()
-        self.scheduler.at(node.back_at, lambda: self._back(node_id))
+        if comes_back:
+            back_at = node.back_at
+            self.scheduler.at(back_at, lambda: self._back(node_id, back_at))
 
     def clear(self) -> None:
         """Forgets what waits and what runs."""
         self._waiting.clear()
         self._runs.clear()
+        self._down.clear()
 
-    def _back(self, node_id: str) -> None:
+    def _back(self, node_id: str, instant: float) -> None:
         node = self.node(node_id)
-        if node is None or node.back_at is None:
-            return
-        node.boot_time, node.back_at = node.back_at, None
-        for run in list(self._runs[node_id]):
-            run.resume()
+        if node is None or node.back_at != instant:
+            return  # it was deregistered, or has booted in another way
+        node.boot_time, node.down_at, node.back_at = instant, None, None
         self.changed(node_id)

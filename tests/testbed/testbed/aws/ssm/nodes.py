@@ -15,9 +15,15 @@ the command (Delayed, then DeliveryTimedOut) has a rule with the outcome Offline
 A rule, the first whose ``match`` is found in the script as the agent got it (parameters substituted) wins::
 
     {"match": regex, "exitCode": 0, "stdout": "…", "stderr": "…", "duration": seconds,
-     "outcome": "Exit" | "Undeliverable" | "AccessDenied" | "Hang" | "Offline" | "TerminatedDuringRun",
+     "outcome": "Exit" | "Undeliverable" | "AccessDenied" | "Hang" | "Offline" | "TerminatedDuringRun" | "RebootDuringRun",
      "times": how often it applies before it is used up (left out: always),
-     "reboot": seconds after the script's end at which the machine restarts by itself (left out: not)}
+     "reboot": seconds after the script's end at which the machine restarts by itself (left out: not),
+     "comesBack": whether the machine comes up again after the restart that this rule causes (left out: it does)}
+
+A restart comes from ``reboot`` (``Restart-Computer``, an installer's 1641), from the exit code 3010 (194 on Linux: the agent restarts
+the machine and runs the script again) or in the midst of a script (``RebootDuringRun``, after ``duration``: the agent runs it again
+too). The machine is down for ``rebootSeconds``, shows ConnectionLost once it was down for ``connectionLostSeconds`` (``/eventual``),
+then Online with a newer ``bootTime``. One that does not come back stays ConnectionLost until it is put with a newer ``bootTime``.
 
 ``stdout`` and ``stderr`` may hold ``${computerName}``, ``${nodeId}``, ``${commandId}``, ``${bootTime}`` (unix
 seconds), ``${now}`` (unix seconds) and ``${runs}`` (how often this step ran, this time included).
@@ -33,7 +39,7 @@ from dataclasses import dataclass, field
 
 from testbed.aws import ACCOUNT_ID, REGION
 
-OUTCOMES = ("Exit", "Undeliverable", "AccessDenied", "Hang", "Offline", "TerminatedDuringRun")
+OUTCOMES = ("Exit", "Undeliverable", "AccessDenied", "Hang", "Offline", "TerminatedDuringRun", "RebootDuringRun")
 PINGS = ("Online", "ConnectionLost", "Inactive")
 PLATFORMS = ("Windows", "Linux")
 NODE_ID = re.compile(r"^i-(\w{8}|\w{17})$|^mi-\w{17}$")
@@ -51,10 +57,11 @@ class Rule:
     outcome: str = "Exit"
     times: int | None = None
     reboot: float | None = None
+    comes_back: bool = True
 
     @classmethod
     def from_json(cls, raw: dict) -> "Rule":
-        _only(raw, {"match", "exitCode", "stdout", "stderr", "duration", "outcome", "times", "reboot"}, "rule")
+        _only(raw, {"match", "exitCode", "stdout", "stderr", "duration", "outcome", "times", "reboot", "comesBack"}, "rule")
         rule = cls(
             match=raw.get("match", ""),
             exit_code=int(raw.get("exitCode", 0)),
@@ -64,6 +71,7 @@ class Rule:
             outcome=raw.get("outcome", "Exit"),
             times=raw.get("times"),
             reboot=raw.get("reboot"),
+            comes_back=bool(raw.get("comesBack", True)),
         )
         _one_of(rule.outcome, OUTCOMES, "outcome")
         re.compile(rule.match)
@@ -78,12 +86,14 @@ class Rule:
             "duration": self.duration,
             "outcome": self.outcome,
         }
-        return raw | {k: v for k, v in (("times", self.times), ("reboot", self.reboot)) if v is not None}
+        optional = {"times": self.times, "reboot": self.reboot, "comesBack": None if self.comes_back else False}
+        return raw | {key: value for key, value in optional.items() if value is not None}
 
 
 @dataclass
 class Node:
-    """One managed node; ``back_at`` is set while it restarts (virtual instant at which the agent is back)."""
+    """One managed node; ``down_at`` and ``back_at`` are set while it restarts (virtual instants; ``back_at`` is infinite when it
+    never comes back)."""
 
     id: str
     computer_name: str
@@ -100,12 +110,18 @@ class Node:
     rules: list[Rule] = field(default_factory=list)
     account: str = ACCOUNT_ID
     region: str = REGION
+    down_at: float | None = None
     back_at: float | None = None
 
     @property
     def online(self) -> bool:
         """Whether the service can hand the agent a command right now."""
         return self.ping == "Online" and self.back_at is None
+
+    def status(self, now: float, lost_after: float) -> str:
+        """The ping status that the service shows: it takes ``lost_after`` seconds to miss an agent."""
+        lost = self.down_at is not None and now >= self.down_at + lost_after
+        return "ConnectionLost" if lost and self.ping == "Online" else self.ping
 
     @property
     def hybrid(self) -> bool:
@@ -227,7 +243,9 @@ class NodeTable:
 
     def _add(self, node: Node, before: Node | None) -> None:
         if before:
-            node.back_at = before.back_at  # a restart under way is not undone by a changed tag
+            # A restart under way is not undone by a changed tag, but by a boot that has happened.
+            if node.boot_time <= before.boot_time:
+                node.down_at, node.back_at = before.down_at, before.back_at
         self._nodes[node.id] = node
         self._changed(node.id)
 

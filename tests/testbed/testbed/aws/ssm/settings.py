@@ -13,6 +13,8 @@ class Eventual:
     target_resolution_seconds: float = 0.5
     #: A new document is Creating, a new version Updating, until then.
     document_active_seconds: float = 0.5
+    #: A node that restarts shows ConnectionLost so long after it went down: its agent pings every five minutes.
+    connection_lost_seconds: float = 300.0
 
     def reset(self) -> None:
         """Back to the defaults."""

@@ -1,6 +1,6 @@
 """Which nodes a command or a listing means: SendCommand's Targets, DescribeInstanceInformation's filters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .errors import ServiceError, not_built
 from .nodes import Node
@@ -41,7 +41,6 @@ def resolve(targets: list[dict], nodes: Iterable[Node]) -> list[str]:
 _ATTRIBUTES = {
     "InstanceIds": lambda n: n.id,
     "AgentVersion": lambda n: n.agent_version,
-    "PingStatus": lambda n: n.ping,
     "PlatformTypes": lambda n: n.platform,
     "PlatformType": lambda n: n.platform,
     "ResourceType": lambda n: "ManagedInstance" if n.hybrid else "EC2Instance",
@@ -53,14 +52,18 @@ _ATTRIBUTES = {
 }
 
 
-def filtered(filters: list[dict], nodes: Iterable[Node]) -> list[Node]:
-    """The nodes that meet all filters (``{Key, Values}``); ``InvalidFilterKey`` for a key that AWS does not have."""
+def filtered(filters: list[dict], nodes: Iterable[Node], status: Callable[[Node], str]) -> list[Node]:
+    """The nodes that meet all filters (``{Key, Values}``); ``status`` is the ping status that the service shows.
+
+    ``InvalidFilterKey`` for a key that AWS does not have.
+    """
     found = list(nodes)
+    attributes = {**_ATTRIBUTES, "PingStatus": status}
     for each in filters:
         key, values = each["Key"], each["Values"]
         if key == "tag-key" or key.startswith("tag:"):
             found = [node for node in found if _tagged(node, key, values)]
-        elif attribute := _ATTRIBUTES.get(key):
+        elif attribute := attributes.get(key):
             found = [node for node in found if attribute(node) in values]
         else:
             raise ServiceError("InvalidFilterKey", f"The filter key {key} is not valid.")

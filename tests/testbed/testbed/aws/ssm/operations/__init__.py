@@ -8,14 +8,16 @@ from collections.abc import Callable
 
 from botocore.model import OperationModel
 
-from .. import constraints
+from .. import answers, constraints
 from ..errors import unknown_operation
 from ..model import Account, SystemsManager
-from . import commands, documents, nodes, tags
+from . import calendars, commands, documents, nodes, tags
 
 Operation = Callable[[Account, dict], dict]
 
-OPERATIONS: dict[str, Operation] = commands.OPERATIONS | documents.OPERATIONS | nodes.OPERATIONS | tags.OPERATIONS
+OPERATIONS: dict[str, Operation] = {}
+for _room in (calendars, commands, documents, nodes, tags):
+    OPERATIONS |= _room.OPERATIONS
 
 
 def call(system: SystemsManager, operation: OperationModel, request: dict, account: str, region: str) -> dict:
@@ -25,4 +27,5 @@ def call(system: SystemsManager, operation: OperationModel, request: dict, accou
         raise unknown_operation()
     constraints.check(request, operation.input_shape)
     with system.lock:
-        return function(system.account(account, region), request)
+        answer = function(system.account(account, region), request)
+        return answers.check(answer, operation.output_shape)

@@ -3,7 +3,7 @@
 import json
 
 from ..command_views import instant
-from ..documents import Document, Version
+from ..documents import PARSERS, Document, Version
 from ..errors import ServiceError, not_built
 from ..model import Account
 from ..paging import page
@@ -12,9 +12,9 @@ _NOT_BUILT = {"Requires": "required documents", "Attachments": "attachments of d
 
 
 def create_document(account: Account, request: dict) -> dict:
-    """Command documents only; the description says Creating, and Active some time later."""
+    """The description says Creating, and Active some time later."""
     _refuse_not_built(request)
-    if request.get("DocumentType", "Command") != "Command":
+    if request.get("DocumentType", "Command") not in PARSERS:
         raise not_built(f"documents of type {request['DocumentType']}")
     made = account.documents.create(request, account.system.eventual.document_active_seconds)
     return {"DocumentDescription": _description(account, *made)}
@@ -48,7 +48,7 @@ def get_document(account: Account, request: dict) -> dict:
         "CreatedDate": instant(version.created),
         "Status": version.status(_now(account)),
         "Content": version.content.text,
-        "DocumentType": "Command",
+        "DocumentType": document.type,
         "DocumentFormat": version.format,
     }
 
@@ -98,14 +98,13 @@ def _description(account: Account, document: Document, version: Version) -> dict
         "Description": content.description,
         "Parameters": [_parameter(parameter) for parameter in content.parameters.values()],
         "PlatformTypes": content.platforms,
-        "DocumentType": "Command",
-        "SchemaVersion": content.schema,
+        "DocumentType": document.type,
         "LatestVersion": str(document.latest),
         "DefaultVersion": str(document.default),
         "DocumentFormat": version.format,
         "Tags": _tags(document),
     }
-    return described | ({"TargetType": version.target_type} if version.target_type else {})
+    return described | _optional(version)
 
 
 def _parameter(parameter) -> dict:
@@ -124,12 +123,17 @@ def _identifier(document: Document) -> dict:
         "CreatedDate": instant(version.created),
         "Owner": document.owner,
         "PlatformTypes": version.content.platforms,
-        "DocumentType": "Command",
-        "SchemaVersion": version.content.schema,
+        "DocumentType": document.type,
         "DocumentFormat": version.format,
         "Tags": _tags(document),
     }
-    return shown | ({"TargetType": version.target_type} if version.target_type else {})
+    return shown | _optional(version)
+
+
+def _optional(version: Version) -> dict:
+    """What only some documents have."""
+    schema = {"SchemaVersion": version.content.schema} if version.content.schema else {}
+    return schema | ({"TargetType": version.target_type} if version.target_type else {})
 
 
 def _identity(document: Document, version: Version) -> dict:
@@ -154,7 +158,7 @@ def _meets(account: Account, document: Document, key: str, values: list[str]) ->
         case "Owner":
             return any(_is_owner(account, document, v) for v in values)
         case "DocumentType":
-            return "Command" in values
+            return document.type in values
         case "PlatformTypes":
             return any(v in version.content.platforms for v in values)
         case "TargetType":
@@ -181,8 +185,6 @@ def _refuse_not_built(request: dict) -> None:
     for name, feature in _NOT_BUILT.items():
         if request.get(name):
             raise not_built(f"{feature} ({name})")
-    if request.get("DocumentFormat") == "TEXT":
-        raise not_built("documents in TEXT format")
 
 
 def _now(account: Account) -> float:

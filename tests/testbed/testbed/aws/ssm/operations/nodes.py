@@ -18,20 +18,26 @@ def describe_instance_information(account: Account, request: dict) -> dict:
     """Ten nodes a page unless told otherwise; ``Filters`` or the older ``InstanceInformationFilterList``."""
     older = request.get("InstanceInformationFilterList") or []
     filters = [*(request.get("Filters") or []), *({"Key": f["key"], "Values": f["valueSet"]} for f in older)]
-    found = filtered(filters, account.nodes())
+    found = filtered(filters, account.nodes(), lambda node: _status(account, node))
     chosen, token = page(found, request, lambda node: node.id, default=10)
     shown = {"InstanceInformationList": [_information(account, node) for node in chosen]}
     return shown | ({"NextToken": token} if token else {})
+
+
+def _status(account: Account, node: Node) -> str:
+    return node.status(account.system.scheduler.now(), account.system.eventual.connection_lost_seconds)
 
 
 def _information(account: Account, node: Node) -> dict:
     """``InstanceInformation``."""
     now = account.system.scheduler.now()
     name, version = _PLATFORM_NAMES[node.platform]
-    last_ping = now - now % _PING_SECONDS if node.ping == "Online" else node.boot_time
+    # An agent that is down was heard of last before it went down.
+    last_heard = now if node.down_at is None else node.down_at
+    last_ping = last_heard - last_heard % _PING_SECONDS if node.ping == "Online" else node.boot_time
     shown = {
         "InstanceId": node.id,
-        "PingStatus": node.ping,
+        "PingStatus": _status(account, node),
         "LastPingDateTime": instant(last_ping),
         "AgentVersion": node.agent_version,
         "IsLatestVersion": True,
