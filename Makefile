@@ -72,6 +72,7 @@ test: install lint unit pytest ## Everything but the long matrices
 .PHONY: matrix
 matrix: install build ## The long ones: kill -9 between any two writes, faults at every call
 	$(PYTEST) -m matrix tests/e2e
+	$(PYTEST) -m matrix tests/testbed
 
 .PHONY: figures
 figures: install ## The figures of docs/performance.md, with a release build

@@ -283,6 +283,70 @@ def test_status_events_reach_a_queue(bench: Bench):
     assert event["detail"]["stopDate"] == round(done["stopDate"].timestamp() * 1000)
 
 
+def status_events(bench: Bench, pattern: dict) -> str:
+    """A queue that gets the status events of a pattern; answers its URL."""
+    queue = bench.sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:inbox"
+    bench.events.put_rule(Name="status", EventPattern=json.dumps({"source": ["aws.states"], **pattern}))
+    bench.events.put_targets(Rule="status", Targets=[{"Id": "inbox", "Arn": arn}])
+    open_queue(bench, queue, arn)
+    return queue
+
+
+def received(bench: Bench, queue: str, number: int) -> list[dict]:
+    """The details of this many events, in the order in which they came."""
+    found: list[dict] = []
+
+    def enough() -> bool:
+        answer = bench.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        found.extend(json.loads(message["Body"])["detail"] for message in answer.get("Messages", []))
+        return len(found) >= number
+
+    until(enough, PATIENCE, f"{number} events")
+    return found
+
+
+def test_every_status_has_its_event(bench: Bench):
+    queue = status_events(bench, {})
+    bench.machine("slow", machine({"W": FOREVER}, TimeoutSeconds=30))
+    late = bench.ended(bench.start(machine_arn("slow"), "late", uid="7"))
+    stopped = bench.start(machine_arn("slow"), "stopped")
+    bench.sfn.stop_execution(executionArn=stopped, error="Windlass.Cancelled", cause="by ann")
+    bench.run({"A": PASS | {"Output": {"a": 1}}}, name="good")
+    events = {(event["name"], event["status"]): event for event in received(bench, queue, 6)}
+    assert set(events) == {
+        ("late", "RUNNING"), ("late", "TIMED_OUT"), ("stopped", "RUNNING"), ("stopped", "ABORTED"), ("run", "RUNNING"), ("run", "SUCCEEDED")
+    }  # fmt: skip
+    # docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    assert events["late", "TIMED_OUT"] == {
+        "executionArn": execution_arn("slow", "late"), "stateMachineArn": machine_arn("slow"), "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None, "name": "late", "status": "TIMED_OUT", "startDate": round(late["startDate"].timestamp() * 1000),
+        "stopDate": round(late["stopDate"].timestamp() * 1000), "input": '{"uid":"7"}', "inputDetails": {"included": True}, "output": None,
+        "outputDetails": None, "error": None, "cause": None, "redriveCount": 0, "redriveDate": None, "redriveStatus": "REDRIVABLE",
+        "redriveStatusReason": None,
+    }  # fmt: skip
+    assert (events["stopped", "ABORTED"]["error"], events["stopped", "ABORTED"]["cause"]) == ("Windlass.Cancelled", "by ann")
+    assert (events["run", "SUCCEEDED"]["output"], events["run", "SUCCEEDED"]["outputDetails"]) == ('{"a":1}', {"included": True})
+    assert (events["run", "RUNNING"]["stopDate"], events["run", "RUNNING"]["redriveStatus"]) == (None, "NOT_REDRIVABLE")
+
+
+def test_an_event_leaves_out_what_is_too_long_for_it(bench: Bench):
+    queue = status_events(bench, {"detail": {"status": ["SUCCEEDED"]}})
+    bench.run({"A": PASS | {"Output": "done"}}, long='"' * 90_000)  # escaped three times as long
+    (event,) = received(bench, queue, 1)
+    assert (event["input"], event["inputDetails"]) == (None, {"included": False})
+    assert (event["output"], event["outputDetails"]) == ('"done"', {"included": True})
+
+
+def test_children_of_a_map_have_status_events(bench: Bench):
+    queue = status_events(bench, {"detail": {"status": ["SUCCEEDED"]}})
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "E", "States": {"E": PASS}}
+    state = {"Type": "Map", "Label": "each", "Items": [1, 2], "ItemProcessor": processor, "End": True}
+    bench.run({"M": state}, bench.role("exec", allow("states:StartExecution")))
+    machines = sorted(event["stateMachineArn"] for event in received(bench, queue, 3))
+    assert machines == [machine_arn("flow"), machine_arn("flow/each"), machine_arn("flow/each")]
+
+
 @pytest.fixture
 def asking(bench: Bench) -> tuple[str, str]:
     """An execution that waits for a task token, and the token."""

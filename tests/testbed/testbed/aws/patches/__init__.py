@@ -8,6 +8,7 @@ made, and none twice.
 def apply() -> None:
     """Applies every patch."""
     from testbed.aws.patches import (
+        assignments,
         children,
         definitions,
         errors,
@@ -15,6 +16,10 @@ def apply() -> None:
         jsonata,
         listeners,
         machines,
+        mapfields,
+        mapruns,
+        matching,
+        nested,
         results,
         roles,
         startup,
@@ -33,7 +38,12 @@ def apply() -> None:
     executions.apply()
     stopping.apply()
     tokens.apply()
+    assignments.apply()
+    matching.apply()
     children.apply()
+    mapruns.apply()
+    mapfields.apply()
     roles.apply()
+    nested.apply()
     # Last: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
     virtualtime.apply()

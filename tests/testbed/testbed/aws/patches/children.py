@@ -1,5 +1,6 @@
-"""The children of a Distributed Map as executions of their own: with an ARN, a status and a history, found by the map run's ARN; and the
-tolerated failures of the map (docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html).
+"""The children of a Distributed Map as executions of their own: with an ARN, a status, a history and status events, found by the map run's
+ARN; and the tolerated failures of the map (docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html,
+…/dg/maprun-fail-threshold.html).
 
 LocalStack runs the children inside the parent's environment, keeps nothing of them, and lets every failure pass.
 """
@@ -10,7 +11,8 @@ import re
 import uuid
 
 from testbed.aws.iam import execution_roles
-from testbed.aws.patches import roles
+from testbed.aws.patches import resultfiles
+from testbed.aws.patches.batches import Batch
 from testbed.aws.patches.virtualtime import VirtualDatetime
 
 EXECUTION_ARN = re.compile(
@@ -19,31 +21,13 @@ EXECUTION_ARN = re.compile(
 
 
 def apply() -> None:
-    """Mends Distributed Maps and the operations that look into them."""
-    _map_runs()
+    """Makes executions of the children."""
     _jobs()
-    _tolerance()
-    _listing()
+    _descriptions()
 
 
 def _now() -> datetime.datetime:
     return VirtualDatetime.now(datetime.UTC)
-
-
-def _map_runs() -> None:
-    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor.map_run_record import (
-        MapRunRecord,
-    )
-    from localstack.services.stepfunctions.provider import StepFunctionsProvider
-
-    original = MapRunRecord._generate_map_run_arns
-
-    def _generate_map_run_arns(state_machine_arn, label):
-        # An execution of a version has the version in its state machine's ARN; a map run has not.
-        return original(state_machine_arn=":".join(state_machine_arn.split(":")[:7]), label=label)
-
-    MapRunRecord._generate_map_run_arns = staticmethod(_generate_map_run_arns)
-    StepFunctionsProvider._STATE_MACHINE_EXECUTION_ARN_REGEX = EXECUTION_ARN
 
 
 class ChildWorker:
@@ -57,9 +41,13 @@ class ChildWorker:
         self.env.set_stop(stop_date=stop_date, error=error, cause=cause)
 
 
-def _open_child(env, record, job):
+def _open_child(env, record, job, items: int):
     """Registers the execution of one item, and gives its environment a history, variables and an Execution of its own."""
     from localstack.aws.api.stepfunctions import ExecutionStatus, StateMachineType
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor.map_run_record import (
+        MapRunRecordPoolManager,
+    )
+    from localstack.services.stepfunctions.asl.eval.callback.callback import CallbackPoolManager
     from localstack.services.stepfunctions.asl.eval.event.event_manager import EventHistoryContext, EventManager
     from localstack.services.stepfunctions.asl.eval.variable_store import VariableStore
     from localstack.services.stepfunctions.backend.execution import Execution
@@ -85,11 +73,15 @@ def _open_child(env, record, job):
         input_data=env.states.get_input(),
     )
     child.map_run_arn = record.map_run_arn
-    child.item_index = job.job_index
+    child.item_index, child.item_count = job.job_index, items
     child.exec_worker = ChildWorker(env)
     child.exec_status = ExecutionStatus.RUNNING
     context = env.states.context_object.context_object_data
     context["Execution"] = child.get_start_execution_details_for_context()
+    context["StateMachine"] = {**context["StateMachine"], "Id": record.map_state_machine_arn}
+    # "…but not within the states included in the ItemProcessor section" (…/dg/input-output-contextobject.html#contextobject-map).
+    context.pop("Map", None)
+    env.callback_pool_manager, env.map_run_record_pool_manager = CallbackPoolManager(parent._activity_store), MapRunRecordPoolManager()
     env.event_manager = EventManager()
     env.event_history_context = EventHistoryContext.of_program_start()
     env.variable_store = VariableStore()
@@ -97,6 +89,7 @@ def _open_child(env, record, job):
     env._is_frame = False
     _write_start(env, child)
     store.executions[child.exec_arn] = child
+    child.publish_execution_status_change_event()
     return child
 
 
@@ -127,30 +120,111 @@ def _close_child(env, child) -> str:
     child.stop_date = _now()
     if isinstance(state, ProgramError):
         child.error, child.cause = (state.error or {}).get("error"), (state.error or {}).get("cause")
-        child.exec_status = ExecutionStatus.FAILED
-        return "failed"
-    if isinstance(state, ProgramStopped):
-        child.error, child.cause = state.error, state.cause
-        child.exec_status = ExecutionStatus.ABORTED
-        return "aborted"
-    if isinstance(state, ProgramTimedOut):
-        child.exec_status = ExecutionStatus.TIMED_OUT
-        return "timed_out"
-    child.output = env.states.get_input()
-    child.exec_status = ExecutionStatus.SUCCEEDED
-    return "succeeded"
+        child.exec_status, outcome = ExecutionStatus.FAILED, "failed"
+    elif isinstance(state, (ProgramStopped, ProgramTimedOut)):
+        # Timed out is the parent: a child has no timeout of its own.
+        child.error, child.cause = getattr(state, "error", None), getattr(state, "cause", None)
+        child.exec_status, outcome = ExecutionStatus.ABORTED, "aborted"
+    else:
+        child.output = env.states.get_input()
+        child.exec_status, outcome = ExecutionStatus.SUCCEEDED, "succeeded"
+    child.publish_execution_status_change_event()
+    return outcome
 
 
-def _count(record, name: str, by: int = 1) -> None:
-    for counter in (record.item_counter, record.execution_counter):
-        getattr(counter, name).offset(by)
+def _count(record, name: str, items: int, sign: int = 1) -> None:
+    """Counts one execution, and the items that it has."""
+    getattr(record.execution_counter, name).offset(sign)
+    getattr(record.item_counter, name).offset(sign * items)
 
 
 def _jobs() -> None:
     from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor import (
         distributed_item_processor_worker as module,
     )
-    from localstack.services.stepfunctions.asl.eval.states import ItemData, MapData
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.iteration_worker import IterationWorker
+
+    def _eval_job(self, env, job) -> None:
+        record = self._map_run_record
+        job.job_output = None
+        items = len(job.job_input) if isinstance(job.job_input, Batch) else 1
+        _count(record, "pending", items, -1)
+        if not self._env.is_running() or not env.is_running():
+            _count(record, "aborted", items)
+            return
+        try:
+            _select(self, env, job)
+        except Exception as exception:
+            # The items themselves could not be made: the map fails, not a child of it.
+            job.job_output = exception
+            return
+        child = _open_child(env, record, job, items)
+        _count(record, "running", items)
+        job.job_program.eval(env)
+        outcome = _close_child(env, child)
+        _count(record, "running", items, -1)
+        _count(record, outcome, items)
+        if outcome == "succeeded":
+            _count(record, "results_written", items)
+            job.job_output = child.output
+            return
+        job.job_output = resultfiles.described(child)
+        if outcome == "failed" and exceeds(record):
+            job.job_output = _threshold_exceeded(self._env)
+            _abort_siblings(record, self._env)
+
+    def _select(self, env, job) -> None:
+        """The child's input: the item as ItemSelector makes it, or the batch of them."""
+        context = env.states.context_object.context_object_data
+
+        def selected(index: int, item: object) -> object:
+            context["Map"] = {"Item": {"Index": index, "Value": item}}
+            env.states.reset(item)
+            env.stack.append(env.states.get_input())
+            self._eval_input(env_frame=env)
+            return env.states.get_input()
+
+        if isinstance(job.job_input, Batch):
+            chosen = [selected(job.job_input.first + place, item) for place, item in enumerate(job.job_input)]
+            env.states.reset(self._map_run_record.batcher.wrap(chosen))
+        else:
+            env.states.reset(selected(job.job_index, job.job_input))
+
+    def eval(self) -> None:
+        """LocalStack's worker calls itself for each further job, which ends at Python's recursion limit."""
+        while (job := self._job_pool.next_job()) is not None:
+            frame = self._env.open_inner_frame()
+            self._eval_job(env=frame, job=job)
+            self._env.delete_frame(frame)
+            self._job_pool.close_job(job)
+            if isinstance(job.job_output, Exception) or self.stopped():
+                return
+
+    def eval_inline(self) -> None:
+        frame = self._env.open_frame()
+        while (job := self._job_pool.next_job()) is not None:
+            inner = frame.open_inner_frame()
+            self._eval_job(env=inner, job=job)
+            frame.close_frame(inner)
+            if not isinstance(job.job_output, Exception):
+                # What comes after the map follows the last event of an iteration.
+                frame.event_history_context.source_event_id = inner.event_history_context.last_published_event_id
+            last = isinstance(job.job_output, Exception) or self.stopped() or not self._job_pool._open_jobs
+            if last:
+                # Before the job: the map goes on when its jobs are closed, not when its workers are.
+                self._env.close_frame(frame)
+            self._job_pool.close_job(job)
+            if last:
+                return
+        self._env.close_frame(frame)
+
+    module.DistributedItemProcessorWorker._eval_job = _eval_job
+    module.DistributedItemProcessorWorker.eval = eval
+    IterationWorker.eval = eval_inline
+
+
+def _descriptions() -> None:
+    """What a child tells of itself: to its own expressions, and to DescribeExecution."""
     from localstack.services.stepfunctions.backend.execution import Execution
 
     def get_start_execution_details_for_context(self) -> dict:
@@ -162,44 +236,23 @@ def _jobs() -> None:
             "StartTime": self._to_serialized_date(self.start_date),
         }
 
-    def _eval_job(self, env, job) -> None:
-        record = self._map_run_record
-        job.job_output = None
-        _count(record, "pending", -1)
-        if not self._env.is_running() or not env.is_running():
-            _count(record, "aborted")
-            return
-        try:
-            env.states.context_object.context_object_data["Map"] = MapData(Item=ItemData(Index=job.job_index, Value=job.job_input))
-            env.states.reset(job.job_input)
-            env.stack.append(env.states.get_input())
-            self._eval_input(env_frame=env)
-        except Exception as exception:
-            # The items themselves could not be made: the map fails, not a child of it.
-            job.job_output = exception
-            return
-        child = _open_child(env, record, job)
-        _count(record, "running")
-        job.job_program.eval(env)
-        outcome = _close_child(env, child)
-        _count(record, "running", -1)
-        _count(record, outcome)
-        if outcome == "succeeded":
-            _count(record, "results_written")
-            job.job_output = child.output
-        elif outcome in ("failed", "timed_out") and exceeds(record):
-            job.job_output = _threshold_exceeded(self._env)
-            _abort_siblings(record, self._env)
+    describe = Execution.to_describe_output
+
+    def to_describe_output(self):
+        answer = describe(self)
+        if getattr(self, "map_run_arn", None):
+            answer["mapRunArn"] = self.map_run_arn
+        return answer
 
     Execution.get_start_execution_details_for_context = get_start_execution_details_for_context
-    module.DistributedItemProcessorWorker._eval_job = _eval_job
+    Execution.to_describe_output = to_describe_output
 
 
 def exceeds(record) -> bool:
     """Whether a map run has more failures than it tolerates. A threshold that the state does not give counts as zero only when the
     other one is not given either."""
     counts = record.item_counter
-    failed = counts.failed.get() + counts.timed_out.get()
+    failed = counts.failed.get()
     count, percentage = record.tolerated_failure_count, record.tolerated_failure_percentage
     limits = []
     if count or not percentage:
@@ -209,7 +262,7 @@ def exceeds(record) -> bool:
     return any(limits)
 
 
-def _not_permitted(env, refused):
+def not_permitted(env, refused):
     """The role may not start children. AWS's error name for this is not published; States.Permissions is the language's own."""
     role = execution_roles.principal_of(env.aws_execution_details.role_arn)
     who = role.session_arn if role else env.aws_execution_details.role_arn
@@ -217,14 +270,14 @@ def _not_permitted(env, refused):
         f"User: {who} is not authorized to perform: {refused.need.action} on resource: {refused.need.resource} "
         f"because no {refused.layer} allows the {refused.need.action} action"
     )
-    return _map_failure(env, "StatesPermissions", cause)
+    return map_failure(env, "StatesPermissions", cause)
 
 
 def _threshold_exceeded(env):
-    return _map_failure(env, "StatesExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded")
+    return map_failure(env, "StatesExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded")
 
 
-def _map_failure(env, error: str, cause: str):
+def map_failure(env, error: str, cause: str):
     from localstack.aws.api.stepfunctions import HistoryEventType, MapRunFailedEventDetails
     from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
     from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import StatesErrorName
@@ -254,96 +307,13 @@ def children_of(account: str, region: str, map_run_arn: str) -> list:
     return sorted(found, key=lambda execution: execution.item_index)
 
 
-def _abort_siblings(record, env) -> None:
+def of_run(record, env) -> list:
+    """The executions of a map run, in the order of their items."""
     details = env.aws_execution_details
-    for child in children_of(details.account, details.region, record.map_run_arn):
+    return children_of(details.account, details.region, record.map_run_arn)
+
+
+def _abort_siblings(record, env) -> None:
+    for child in of_run(record, env):
         if child.exec_status == "RUNNING":
             child.exec_worker.stop(stop_date=_now(), error=None, cause=None)
-
-
-def _tolerance() -> None:
-    """Counts start with all items pending, and a run that was stopped is ABORTED."""
-    from localstack.aws.api.stepfunctions import MapRunStatus
-    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration import (
-        distributed_iteration_component as module,
-    )
-    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.itemprocessor.map_run_record import (
-        MapRunRecord,
-    )
-
-    map_run = module.DistributedIterationComponent._map_run
-
-    def _map_run(self, env, eval_input) -> None:
-        record = eval_input.map_run_record
-        items = env.stack[-1]
-        record.env = env
-        refused = execution_roles.may_start_children(
-            env.aws_execution_details.role_arn, roles.state_machine_arn(env), env.aws_execution_details.region
-        )
-        if refused is not None:
-            raise _not_permitted(env, refused)
-        _count(record, "total", len(items))
-        _count(record, "pending", len(items))
-        if not items:
-            # No worker would ever say that it is done.
-            env.stack.pop()
-            env.stack.append([])
-            return
-        map_run(self, env, eval_input)
-
-    set_stop = MapRunRecord.set_stop
-
-    def set_stop_or_abort(self, status) -> None:
-        env = getattr(self, "env", None)
-        if env is not None and not env.is_running():
-            status = MapRunStatus.ABORTED
-        set_stop(self, status)
-
-    module.DistributedIterationComponent._map_run = _map_run
-    MapRunRecord.set_stop = set_stop_or_abort
-
-
-def _listing() -> None:
-    """ListExecutions by map run."""
-    from localstack.aws.api import CommonServiceException
-    from localstack.aws.api.stepfunctions import ListExecutionsOutput, ResourceNotFound
-    from localstack.services.stepfunctions.provider import StepFunctionsProvider
-    from localstack.services.stepfunctions.stepfunctions_utils import get_next_page_token_from_arn, normalise_max_results
-    from localstack.utils.collections import PaginatedList
-
-    by_machine = StepFunctionsProvider.list_executions
-
-    def list_executions(
-        self, context, state_machine_arn=None, status_filter=None, max_results=None, next_token=None, map_run_arn=None, **kwargs
-    ):
-        if not map_run_arn:
-            if not state_machine_arn:
-                message = "1 validation error detected: Must provide a StateMachine ARN or MapRun ARN"
-                raise CommonServiceException("ValidationException", message, 400, True)
-            return by_machine(self, context, state_machine_arn, status_filter, max_results, next_token, **kwargs)
-        if state_machine_arn:
-            message = "1 validation error detected: Must provide either a StateMachine ARN or a MapRun ARN, not both"
-            raise CommonServiceException("ValidationException", message, 400, True)
-        if not _map_run_exists(self.get_store(context), map_run_arn):
-            raise ResourceNotFound(f"Resource not found: '{map_run_arn}'")
-        items = []
-        for child in children_of(context.account_id, context.region, map_run_arn):
-            if status_filter in (None, child.exec_status):
-                items.append({**child.to_execution_list_item(), "mapRunArn": map_run_arn, "itemCount": 1})
-        items.sort(key=lambda item: item["startDate"], reverse=True)
-        page, token = PaginatedList(items).get_page(
-            token_generator=lambda item: get_next_page_token_from_arn(item["executionArn"]),
-            page_size=normalise_max_results(max_results),
-            next_token=next_token,
-        )
-        return ListExecutionsOutput(executions=page, nextToken=token)
-
-    StepFunctionsProvider.list_executions = list_executions
-
-
-def _map_run_exists(store, map_run_arn: str) -> bool:
-    for execution in list(store.executions.values()):
-        env = execution.exec_worker.env if execution.exec_worker else None
-        if env is not None and env.map_run_record_pool_manager.get(map_run_arn) is not None:
-            return True
-    return False

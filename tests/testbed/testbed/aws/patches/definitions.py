@@ -5,7 +5,6 @@ The codes and words are those of ValidateStateMachineDefinition
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,17 +96,12 @@ def _inner(state: dict, here: str, names: set[str]) -> Iterator[Finding]:
             yield from _scope(state[field], f"{here}/{field}", names)
 
 
-WHOLE_PERCENTAGE = re.compile(r'("ToleratedFailurePercentage"\s*:\s*\d+)(?![\d.])')
-"""LocalStack's grammar wants a decimal point in a percentage, which no one writes."""
-
-
 def apply() -> None:
     """Adds these checks to every place that takes a definition."""
     from localstack.aws.api.stepfunctions import InvalidDefinition
-    from localstack.services.stepfunctions.asl.parse.asl_parser import AmazonStateLanguageParser
     from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
-    original, parse = StepFunctionsProvider._validate_definition, AmazonStateLanguageParser.parse
+    original = StepFunctionsProvider._validate_definition
 
     def _validate_definition(definition, static_analysers) -> None:
         if len(definition.encode()) > LARGEST_DEFINITION_BYTES:
@@ -121,4 +115,3 @@ def apply() -> None:
         original(definition, static_analysers)
 
     StepFunctionsProvider._validate_definition = staticmethod(_validate_definition)
-    AmazonStateLanguageParser.parse = staticmethod(lambda definition: parse(WHOLE_PERCENTAGE.sub(r"\1.0", definition)))

@@ -11,6 +11,9 @@ import logging
 LOG = logging.getLogger(__name__)
 
 LARGEST_INPUT_BYTES = 256 * 1024
+LARGEST_IN_EVENT_BYTES = 248 * 1024
+"""Of input and output together as they stand in a status event, escaped; the input is left out first, then the output."""
+
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 
@@ -20,6 +23,7 @@ def apply() -> None:
     _starts()
     _histories()
     _aborted()
+    _redrives()
     _status_events()
 
 
@@ -92,11 +96,27 @@ def _aborted() -> None:
     BaseExecutionWorkerCommunication._reflect_execution_status = _reflect_execution_status
 
 
+def _redrives() -> None:
+    """DescribeExecution tells whether an execution could be redriven."""
+    from localstack.services.stepfunctions.backend.execution import Execution
+
+    describe = Execution.to_describe_output
+
+    def to_describe_output(self):
+        told = {name: value for name, value in redrive(self.exec_status).items() if value is not None}
+        return {**describe(self), "redriveCount": 0, **told}
+
+    Execution.to_describe_output = to_describe_output
+
+
 def _status_events() -> None:
     """The event's dates are milliseconds, and it names the version that was started."""
     from localstack.services.stepfunctions.backend.execution import Execution
 
     def publish_execution_status_change_event(self) -> None:
+        given = json.dumps(self.input_data if self.input_data is not None else {}, separators=(",", ":"))
+        output = None if self.output is None else json.dumps(self.output, separators=(",", ":"))
+        with_input, with_output = _escaped(given, output) <= LARGEST_IN_EVENT_BYTES, _escaped(output) <= LARGEST_IN_EVENT_BYTES
         detail = {
             "executionArn": self.exec_arn,
             "stateMachineArn": self.state_machine_arn,
@@ -106,14 +126,15 @@ def _status_events() -> None:
             "status": self.exec_status,
             "startDate": _milliseconds(self.start_date),
             "stopDate": _milliseconds(self.stop_date),
-            "input": json.dumps(self.input_data if self.input_data is not None else {}, separators=(",", ":")),
-            "inputDetails": {"included": True},
-            "output": None if self.output is None else json.dumps(self.output, separators=(",", ":")),
-            "outputDetails": None if self.output is None else {"included": True},
+            "input": given if with_input else None,
+            "inputDetails": {"included": with_input},
+            "output": output if with_output else None,
+            "outputDetails": None if output is None else {"included": with_output},
             "error": self.error,
             "cause": self.cause,
             "redriveCount": 0,
             "redriveDate": None,
+            **redrive(self.exec_status),
         }
         entry = {
             "Source": "aws.states",
@@ -128,6 +149,18 @@ def _status_events() -> None:
             LOG.warning("no status event for %s", self.exec_arn, exc_info=True)
 
     Execution.publish_execution_status_change_event = publish_execution_status_change_event
+
+
+def redrive(status: str) -> dict:
+    """What AWS says of redriving an execution (API_DescribeExecution.html): those that failed, timed out or were aborted can be."""
+    if status in ("RUNNING", "SUCCEEDED"):
+        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": f"Execution is {status} and cannot be redriven"}
+    return {"redriveStatus": "REDRIVABLE", "redriveStatusReason": None}
+
+
+def _escaped(*texts: str | None) -> int:
+    """Bytes that texts take as JSON strings."""
+    return sum(len(json.dumps(text).encode()) for text in texts if text is not None)
 
 
 def _milliseconds(instant) -> int | None:

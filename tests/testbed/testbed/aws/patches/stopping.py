@@ -141,6 +141,7 @@ def _timeouts() -> None:
             # Stopped: nobody waits for this state any more, and its threads find their frame stopped too.
             env.close_frame(frame)
             return
+        frame.timed_out = not in_time
         frame.set_ended()
         env.close_frame(frame)
         if exceptions:
