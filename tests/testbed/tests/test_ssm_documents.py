@@ -255,7 +255,6 @@ def test_amazons_documents_can_be_read_but_not_changed(bench: Bench):
 @pytest.mark.parametrize(
     "more",
     [
-        {"DocumentType": "Automation"},
         {"DocumentType": "Session"},
         {"Attachments": [{"Key": "SourceUrl", "Values": ["s3://bucket"]}]},
         {"Requires": [{"Name": "other"}]},

@@ -6,10 +6,12 @@ from ssm_bench import Bench, node_id, refused
 
 BUILT = {
     "AddTagsToResource", "CancelCommand", "CreateDocument", "DeleteDocument", "DeleteParameter", "DeleteParameters",
-    "DescribeDocument", "DescribeInstanceInformation", "DescribeParameters", "GetCalendarState", "GetCommandInvocation", "GetDocument",
-    "GetParameter", "GetParameterHistory", "GetParameters", "GetParametersByPath", "LabelParameterVersion",
-    "ListCommandInvocations", "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter",
-    "RemoveTagsFromResource", "SendCommand", "UnlabelParameterVersion", "UpdateDocument", "UpdateDocumentDefaultVersion",
+    "DescribeAutomationExecutions", "DescribeAutomationStepExecutions", "DescribeDocument", "DescribeInstanceInformation",
+    "DescribeParameters", "GetAutomationExecution", "GetCalendarState", "GetCommandInvocation", "GetDocument", "GetParameter",
+    "GetParameterHistory", "GetParameters", "GetParametersByPath", "LabelParameterVersion", "ListCommandInvocations",
+    "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter", "RemoveTagsFromResource",
+    "SendAutomationSignal", "SendCommand", "StartAutomationExecution", "StopAutomationExecution", "UnlabelParameterVersion",
+    "UpdateDocument", "UpdateDocumentDefaultVersion",
 }  # fmt: skip
 
 
@@ -31,7 +33,6 @@ def test_every_other_operation_of_the_service_is_an_unknown_action(bench: Bench)
     ("method", "request_"),
     [
         ("create_association", {"Name": "AWS-RunPowerShellScript", "Targets": [{"Key": "tag:Role", "Values": ["web"]}]}),
-        ("start_automation_execution", {"DocumentName": "AWS-RestartEC2Instance"}),
         ("create_maintenance_window", {"Name": "night", "Schedule": "rate(1 day)", "Duration": 2, "Cutoff": 1,
                                        "AllowUnassociatedTargets": True}),
         ("start_session", {"Target": node_id(1)}),

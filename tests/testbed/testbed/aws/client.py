@@ -99,6 +99,10 @@ class ControlClient:
         """Sets newRoleSeconds, invocationVisibleSeconds, stateMachineUpdateSeconds (those given) and answers all."""
         return self.request("POST", "/eventual", settings)
 
+    def quotas(self, **settings: int) -> dict:
+        """Sets quotas of Systems Manager (those given, by their names in `testbed.aws.ssm.quotas`) and answers all."""
+        return self.request("POST", "/quotas", settings)
+
     def keep_iam(self) -> None:
         """What IAM holds now survives resets."""
         self.request("POST", "/iam/keep")

@@ -5,7 +5,8 @@ guide's examples of SendCommand restricted by ``ssm:resourceTag``. An action tha
 on ``*``.
 """
 
-from . import model, targets
+from . import arguments, model, targets
+from .automation.executions import assume_role
 from .errors import ServiceError
 from .model import Account
 
@@ -19,6 +20,8 @@ _BY_NAME = (
 _PARAMETERS_BY_NAME = ("PutParameter", "GetParameter", "GetParameterHistory", "DeleteParameter", "LabelParameterVersion",
                        "UnlabelParameterVersion")  # fmt: skip
 _PARAMETERS_BY_NAMES = ("GetParameters", "DeleteParameters")
+_AUTOMATION = ("StartAutomationExecution", "GetAutomationExecution", "StopAutomationExecution", "SendAutomationSignal",
+               "DescribeAutomationStepExecutions")  # fmt: skip
 _TAGGING = ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource")
 
 
@@ -39,6 +42,8 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation == "GetCalendarState":
         names = request.get("CalendarNames") or [""]
         return [(action, account.documents.arn(name), _document_context(name, {}, account)) for name in names]
+    if operation in _AUTOMATION:
+        return _automation(action, operation, request, account)
     if operation in _PARAMETERS_BY_NAME:
         return _with_tags(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request), request)
     if operation in _PARAMETERS_BY_NAMES:
@@ -65,6 +70,32 @@ def _send_command(action: str, request: dict, account: Account) -> list[Touched]
         node = account.node(node_id)
         touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
     return touched
+
+
+def _automation(action: str, operation: str, request: dict, account: Account) -> list[Touched]:
+    """The execution; to start one also the runbook, and to pass the role that it is to assume."""
+    prefix = f"arn:{account.partition}:ssm:{account.region}:{account.account}:automation-execution"
+    if operation != "StartAutomationExecution":
+        found = account.automations.find(request.get("AutomationExecutionId", ""))
+        return [(action, f"{prefix}/{request.get('AutomationExecutionId', '')}", _resource_tags(found.tags if found else {}))]
+    name = request.get("DocumentName", "")
+    touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account))]
+    touched += _with_tags(action, f"{prefix}/*", _requested_tags(request), request)
+    if role := _passed_role(name, request, account):
+        touched.append(("iam:PassRole", role, {"iam:PassedToService": "ssm.amazonaws.com"}))
+    return touched
+
+
+def _passed_role(name: str, request: dict, account: Account) -> str:
+    """The role that the runbook will assume; none for a request that the service will refuse anyway."""
+    try:
+        document = account.documents.get(name)
+        runbook = document.version(request.get("DocumentVersion")).content
+        if document.type != "Automation":
+            return ""
+        return assume_role(runbook, arguments.bind(runbook, request.get("Parameters") or {}))
+    except ServiceError:
+        return ""
 
 
 def _targeted(request: dict, account: Account) -> list[str]:

@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from . import calendars
 from . import content as commands
 from .amazon import AMAZON
+from .automation import content as automation
 from .errors import ServiceError, validation
+from .settings import Quotas
 from .text import Text
 
-#: Quotas: documents per account and Region; versions per document.
-MAX_DOCUMENTS = 500
-MAX_VERSIONS = 1_000
 #: Names that AWS keeps for itself (CreateDocument, ``Name``).
 RESERVED_PREFIXES = ("aws", "amazon", "amzn")
 
 
 #: Type of a document -> how its content is read.
-PARSERS: dict[str, Callable[[str, str], Text]] = {"ChangeCalendar": calendars.parse, "Command": commands.parse}
+PARSERS: dict[str, Callable[[str, str], Text]] = {
+    "Automation": automation.parse,
+    "ChangeCalendar": calendars.parse,
+    "Command": commands.parse,
+}
 
 
 @dataclass
@@ -78,8 +81,9 @@ class Document:
 class Documents:
     """The documents of one account and Region, Amazon's own beside them."""
 
-    def __init__(self, account: str, partition: str, region: str, now: Callable[[], float]):
+    def __init__(self, account: str, partition: str, region: str, now: Callable[[], float], quotas: Quotas):
         self._account, self._partition, self._region, self._now = account, partition, region, now
+        self._quotas = quotas
         self._own: dict[str, Document] = {}
         self._amazon = {
             name: Document(name, "Amazon", {1: Version(1, commands.parse(text), "JSON", 0.0, 0.0, "Active")})
@@ -96,8 +100,8 @@ class Documents:
         content = PARSERS[kind](request["Content"], given)
         if name in self._own:
             raise ServiceError("DocumentAlreadyExists", f"Document with same name {name} already exists")
-        if len(self._own) >= MAX_DOCUMENTS:
-            raise ServiceError("DocumentLimitExceeded", f"You can have at most {MAX_DOCUMENTS} active SSM documents.")
+        if len(self._own) >= self._quotas.documents:
+            raise ServiceError("DocumentLimitExceeded", f"You can have at most {self._quotas.documents} active SSM documents.")
         version = self._version(1, request, content, given, "Creating", delay)
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
         self._own[name] = Document(name, self._account, {1: version}, kind, tags=tags)
@@ -118,8 +122,9 @@ class Documents:
                 "The content of the document is the same as that of its latest version. "
                 "Change the content of the document and try again.",
             )
-        if len(document.versions) >= MAX_VERSIONS:
-            raise ServiceError("DocumentVersionLimitExceeded", f"A document has at most {MAX_VERSIONS} versions.")
+        if len(document.versions) >= self._quotas.document_versions:
+            most = self._quotas.document_versions
+            raise ServiceError("DocumentVersionLimitExceeded", f"A document has at most {most} versions.")
         name = request.get("VersionName")
         if name is not None and any(v.name == name for v in document.versions.values()):
             raise ServiceError("DuplicateDocumentVersionName", f"The version name {name} is already in use.")

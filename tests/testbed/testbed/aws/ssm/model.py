@@ -4,17 +4,24 @@ Nothing here knows LocalStack: another endpoint can mount it (``operations.call`
 """
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 
 from testbed.aws.settings import CLOCK
 from testbed.clock import Clock
 
+from .automation.executions import Executions
+from .callers import Caller
+from .clients import clients
 from .commands import Commands
 from .documents import Documents
 from .fleet import Fleet
 from .nodes import TABLE, Node, NodeTable
 from .scheduler import Scheduler
-from .settings import EVENTUAL, Eventual
+from .settings import EVENTUAL, QUOTAS, Eventual, Quotas
+
+#: (caller, role or empty, execution's id, account) -> a client of a service by its name.
+Clients = Callable[[Caller, str, str, "Account"], Callable[[str], object]]
 
 
 class Account:
@@ -23,8 +30,9 @@ class Account:
     def __init__(self, system: "SystemsManager", account: str, region: str):
         self.account, self.region, self.partition = account, region, partition_of(region)
         self.system = system
-        self.documents = Documents(account, self.partition, region, system.scheduler.now)
+        self.documents = Documents(account, self.partition, region, system.scheduler.now, system.quotas)
         self.commands = Commands(self)
+        self.automations = Executions(self)
 
     def nodes(self) -> list[Node]:
         """The account's nodes in the Region, by id."""
@@ -44,9 +52,11 @@ class Account:
 class SystemsManager:
     """All of it, under one lock; ``account`` lets what is due happen first."""
 
-    def __init__(self, clock: Clock, table: NodeTable, eventual: Eventual):
+    def __init__(self, clock: Clock, table: NodeTable, eventual: Eventual, quotas: Quotas, clients: Clients):
         self.lock = threading.RLock()
-        self.clock, self.nodes, self.eventual = clock, table, eventual
+        self.clock, self.nodes, self.eventual, self.quotas = clock, table, eventual, quotas
+        #: How executions of runbooks reach AWS's APIs.
+        self.clients = clients
         self.scheduler = Scheduler(clock.now)
         self.fleet = Fleet(table, self.scheduler)
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -65,9 +75,12 @@ class SystemsManager:
         with self.lock:
             self.scheduler.clear()
             self.fleet.clear()
+            for account in self._accounts.values():
+                account.automations.forget()
             self._accounts.clear()
             self.nodes.replace([])
             self.eventual.reset()
+            self.quotas.reset()
 
 
 def partition_of(region: str) -> str:
@@ -80,4 +93,4 @@ def partition_of(region: str) -> str:
 @lru_cache(maxsize=1)
 def system() -> SystemsManager:
     """The bed's own, on the bed's clock and node table."""
-    return SystemsManager(CLOCK, TABLE, EVENTUAL)
+    return SystemsManager(CLOCK, TABLE, EVENTUAL, QUOTAS, clients)

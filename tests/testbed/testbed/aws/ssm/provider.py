@@ -16,6 +16,7 @@ from localstack.services.ssm.provider import SsmProvider
 from testbed.aws.settings import CLOCK
 
 from . import errors, model, operations
+from .callers import CALLER, Caller
 
 #: Parameter Store as the base provider and moto have it.
 PARAMETER_STORE = (
@@ -52,6 +53,7 @@ def _own(name: str) -> Callable:
     def method(self, context: RequestContext, request: dict) -> dict:
         if name in _TAGS and (request or {}).get("ResourceType") == "Parameter":
             return call_moto(context)
+        CALLER.set(_caller(context))
         try:
             return operations.call(
                 model.system(), context.operation, request or {}, context.account_id, context.region
@@ -60,6 +62,12 @@ def _own(name: str) -> Callable:
             raise _raised(error) from error
 
     return method
+
+
+def _caller(context: RequestContext) -> Caller:
+    principal = context.bed_principal
+    token = context.request.headers.get("X-Amz-Security-Token")
+    return Caller(principal.session_arn, principal.access_key_id or context.account_id, token=token)
 
 
 def _parameter_store(name: str) -> Callable:

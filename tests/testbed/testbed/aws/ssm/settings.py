@@ -1,4 +1,4 @@
-"""Delays of the service that AWS does not promise but has; virtual seconds, changed by the control endpoint."""
+"""Delays of the service that AWS does not promise but has (virtual seconds), and its quotas; changed by the control endpoint."""
 
 from dataclasses import dataclass, fields
 
@@ -22,4 +22,21 @@ class Eventual:
             setattr(self, field.name, field.default)
 
 
+@dataclass
+class Quotas:
+    """Quotas of an account in a Region that AWS raises on request (general reference, "AWS Systems Manager endpoints and quotas")."""
+
+    #: Executions of runbooks that run at once, and that wait for others to end.
+    automation_concurrent: int = 100
+    automation_queue: int = 1_000
+    documents: int = 500
+    document_versions: int = 1_000
+
+    def reset(self) -> None:
+        """Back to the defaults."""
+        for field in fields(self):
+            setattr(self, field.name, field.default)
+
+
+QUOTAS = Quotas()
 EVENTUAL = Eventual()

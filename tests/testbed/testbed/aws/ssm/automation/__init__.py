@@ -1,0 +1,1 @@
+"""Automation: runbooks (documents of type Automation, schema 0.3) and their executions."""
