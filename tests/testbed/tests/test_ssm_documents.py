@@ -236,7 +236,7 @@ def test_documents_are_listed_by_name_in_pages_and_filtered(bench: Bench):
     even = bench.ssm.list_documents(Filters=[{"Key": "tag:Even", "Values": ["True"]}])["DocumentIdentifiers"]
     assert [d["Name"] for d in even] == ["mine-0", "mine-2", "mine-4"]
     amazon = bench.ssm.list_documents(DocumentFilterList=[{"key": "Owner", "value": "Amazon"}])["DocumentIdentifiers"]
-    assert {"AWS-RunPowerShellScript", "AWS-RunShellScript"} == {d["Name"] for d in amazon}
+    assert {"AWS-RunPatchBaseline", "AWS-RunPowerShellScript", "AWS-RunShellScript"} == {d["Name"] for d in amazon}
     with refused("InvalidFilterKey"):
         bench.ssm.list_documents(Filters=[{"Key": "Colour", "Values": ["blue"]}])
     with refused("InvalidNextToken"):

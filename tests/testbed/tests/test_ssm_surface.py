@@ -7,11 +7,12 @@ from ssm_bench import Bench, node_id, refused
 BUILT = {
     "AddTagsToResource", "CancelCommand", "CreateDocument", "DeleteDocument", "DeleteParameter", "DeleteParameters",
     "DescribeAutomationExecutions", "DescribeAutomationStepExecutions", "DescribeDocument", "DescribeInstanceInformation",
-    "DescribeParameters", "GetAutomationExecution", "GetCalendarState", "GetCommandInvocation", "GetDocument", "GetParameter",
-    "GetParameterHistory", "GetParameters", "GetParametersByPath", "LabelParameterVersion", "ListCommandInvocations",
-    "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter", "RemoveTagsFromResource",
-    "SendAutomationSignal", "SendCommand", "StartAutomationExecution", "StopAutomationExecution", "UnlabelParameterVersion",
-    "UpdateDocument", "UpdateDocumentDefaultVersion",
+    "DescribeInstancePatchStates", "DescribeInstancePatches", "DescribeParameters", "DescribePatchBaselines",
+    "GetAutomationExecution", "GetCalendarState", "GetCommandInvocation", "GetDefaultPatchBaseline", "GetDocument",
+    "GetParameter", "GetParameterHistory", "GetParameters", "GetParametersByPath", "GetPatchBaseline", "LabelParameterVersion",
+    "ListCommandInvocations", "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter",
+    "RemoveTagsFromResource", "SendAutomationSignal", "SendCommand", "StartAutomationExecution", "StopAutomationExecution",
+    "UnlabelParameterVersion", "UpdateDocument", "UpdateDocumentDefaultVersion",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from .arguments import substitute
 from .content import Step
 from .fleet import Fleet
 from .nodes import Node, Rule
+from .patching.operation import Operation, Patching
 from .records import Command, Invocation, Plugin
 
 #: Exit code with which a script asks the agent to restart the machine and *run the script again*.
@@ -45,9 +46,10 @@ def script(step: Step, arguments: dict[str, object]) -> str:
 class Run:
     """One document on one node, from delivery to the agent's last word."""
 
-    def __init__(self, fleet: Fleet, command: Command, invocation: Invocation, ended: Callable[[], None]):
+    def __init__(self, fleet: Fleet, command: Command, invocation: Invocation, ended: Callable[[], None], patching: Patching):
         self._fleet, self._scheduler = fleet, fleet.scheduler
         self._command, self._invocation, self._ended = command, invocation, ended
+        self._patching = patching
         self._steps = command.content.steps
         self._index = 0
         self._resumes = 0
@@ -138,6 +140,8 @@ class Run:
         if rule.times is not None:
             rule.times -= 1
         timeout = timeout_of(substitute(step.inputs, self._command.arguments))
+        if rule.match == "" and (operation := self._patching.operation(node, self._command, plugin.started)):
+            return self._patch(plugin, operation, timeout, node)
         if rule.outcome == "TerminatedDuringRun":
             return self._soon(rule.duration, self._terminated)
         if rule.outcome == "RebootDuringRun":
@@ -145,6 +149,17 @@ class Run:
         if rule.outcome == "Hang" or rule.duration > timeout:
             return self._soon(timeout, lambda: self._timed_out(plugin, rule, node))
         return self._soon(rule.duration, lambda: self._exited(plugin, rule, node))
+
+    def _patch(self, plugin: Plugin, operation: Operation, timeout: float, node: Node) -> None:
+        """The script of AWS-RunPatchBaseline."""
+        if operation.seconds > timeout:
+            return self._soon(timeout, lambda: self._timed_out(plugin, Rule(outcome="Hang"), node))
+
+        def finish() -> None:
+            code, stdout, stderr = operation.finish()
+            self._exited(plugin, Rule(exit_code=code, stdout=stdout, stderr=stderr), node)
+
+        return self._soon(operation.seconds, finish)
 
     def _exited(self, plugin: Plugin, rule: Rule, node: Node) -> None:
         """The script ended by itself."""

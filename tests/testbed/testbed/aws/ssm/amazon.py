@@ -1,6 +1,7 @@
 """Documents that Amazon owns in every account, as far as the bed has them.
 
-Their content follows the published ones (GetDocument on any account): schema 1.2, platform as named.
+Their parameters, steps and schema follow the published ones (GetDocument on any account); the script of AWS-RunPatchBaseline is
+shortened to the call that it makes.
 """
 
 import json
@@ -51,8 +52,58 @@ def _run_script(plugin: str, kind: str) -> str:
     )
 
 
+_UUID = "(^$)|^[0-9a-fA-F]{8}\\-[0-9a-fA-F]{4}\\-[0-9a-fA-F]{4}\\-[0-9a-fA-F]{4}\\-[0-9a-fA-F]{12}$"
+_FILE = "(^$)|^https://.+$|^s3://([^/]+)/(.*?([^/]+))$"
+
+
+def _patch_step(name: str, platform: str, plugin: str) -> dict:
+    """The published scripts download a module and call it with these arguments."""
+    call = (
+        "PatchBaselineOperations -Operation '{{Operation}}' -SnapshotId '{{SnapshotId}}' -RebootOption '{{RebootOption}}' "
+        "-InstallOverrideList '{{InstallOverrideList}}' -BaselineOverride '{{BaselineOverride}}'"
+    )
+    return {
+        "precondition": {"StringEquals": ["platformType", platform]},
+        "action": plugin,
+        "name": name,
+        "inputs": {"timeoutSeconds": 7200, "runCommand": [call]},
+    }
+
+
+def _optional(description: str, **more: object) -> dict:
+    return {"type": "String", "description": f"(Optional) {description}", "default": "", **more}
+
+
+_RUN_PATCH_BASELINE = json.dumps(
+    {
+        "schemaVersion": "2.2",
+        "description": "Scans for or installs patches from a patch baseline to a Linux or Windows operating system.",
+        "parameters": {
+            "Operation": {
+                "type": "String",
+                "description": "(Required) The update or configuration to perform on the instance.",
+                "allowedValues": ["Scan", "Install"],
+            },
+            "AssociationId": _optional("The association ID of an existing association.", allowedPattern=_UUID),
+            "SnapshotId": _optional("The snapshot ID to use to retrieve a patch baseline snapshot.", allowedPattern=_UUID),
+            "InstallOverrideList": _optional("URL of a list of patches to install.", allowedPattern=_FILE),
+            "BaselineOverride": _optional("URL of a custom patch baseline.", allowedPattern=_FILE),
+            "RebootOption": {
+                "type": "String",
+                "description": "(Optional) Reboot behavior after a patch Install operation.",
+                "allowedValues": ["RebootIfNeeded", "NoReboot"],
+                "default": "RebootIfNeeded",
+            },
+        },
+        "mainSteps": [_patch_step("PatchWindows", "Windows", POWERSHELL), _patch_step("PatchLinux", "Linux", SHELL)],
+    },
+    indent=2,
+)
+
+
 #: name -> content
 AMAZON = {
+    "AWS-RunPatchBaseline": _RUN_PATCH_BASELINE,
     "AWS-RunPowerShellScript": _run_script(POWERSHELL, "PowerShell"),
     "AWS-RunShellScript": _run_script(SHELL, "shell"),
 }

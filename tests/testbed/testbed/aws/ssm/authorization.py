@@ -42,6 +42,10 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation == "GetCalendarState":
         names = request.get("CalendarNames") or [""]
         return [(action, account.documents.arn(name), _document_context(name, {}, account)) for name in names]
+    if operation == "GetPatchBaseline":
+        named = request.get("BaselineId", "")
+        prefix = f"arn:{account.partition}:ssm:{account.region}:{account.account}:patchbaseline/"
+        return [(action, named if named.startswith("arn:") else prefix + named, {})]
     if operation in _AUTOMATION:
         return _automation(action, operation, request, account)
     if operation in _PARAMETERS_BY_NAME:

@@ -77,4 +77,7 @@ class Fleet:
         if node is None or node.back_at != instant:
             return  # it was deregistered, or has booted in another way
         node.boot_time, node.down_at, node.back_at = instant, None, None
+        for update in node.updates:
+            if update.state == "InstalledPendingReboot":
+                update.state = "Installed"
         self.changed(node_id)

@@ -12,16 +12,21 @@ from testbed.clock import Clock
 
 from .automation.executions import Executions
 from .callers import Caller
+from . import files
 from .clients import clients
 from .commands import Commands
 from .documents import Documents
 from .fleet import Fleet
 from .nodes import TABLE, Node, NodeTable
+from .patching.operation import Patching
 from .scheduler import Scheduler
 from .settings import EVENTUAL, QUOTAS, Eventual, Quotas
 
 #: (caller, role or empty, execution's id, account) -> a client of a service by its name.
 Clients = Callable[[Caller, str, str, "Account"], Callable[[str], object]]
+
+#: (account, URL) -> the file's text.
+Reader = Callable[["Account", str], str]
 
 
 class Account:
@@ -33,6 +38,7 @@ class Account:
         self.documents = Documents(account, self.partition, region, system.scheduler.now, system.quotas)
         self.commands = Commands(self)
         self.automations = Executions(self)
+        self.patching = Patching(self.partition, region, system.scheduler.now, lambda url: system.read_file(self, url))
 
     def nodes(self) -> list[Node]:
         """The account's nodes in the Region, by id."""
@@ -52,11 +58,13 @@ class Account:
 class SystemsManager:
     """All of it, under one lock; ``account`` lets what is due happen first."""
 
-    def __init__(self, clock: Clock, table: NodeTable, eventual: Eventual, quotas: Quotas, clients: Clients):
+    def __init__(self, clock: Clock, table: NodeTable, eventual: Eventual, quotas: Quotas, clients: Clients, read_file: Reader):
         self.lock = threading.RLock()
         self.clock, self.nodes, self.eventual, self.quotas = clock, table, eventual, quotas
         #: How executions of runbooks reach AWS's APIs.
         self.clients = clients
+        #: How nodes read files that a parameter names.
+        self.read_file = read_file
         self.scheduler = Scheduler(clock.now)
         self.fleet = Fleet(table, self.scheduler)
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -93,4 +101,4 @@ def partition_of(region: str) -> str:
 @lru_cache(maxsize=1)
 def system() -> SystemsManager:
     """The bed's own, on the bed's clock and node table."""
-    return SystemsManager(CLOCK, TABLE, EVENTUAL, QUOTAS, clients)
+    return SystemsManager(CLOCK, TABLE, EVENTUAL, QUOTAS, clients, files.read)

@@ -7,6 +7,7 @@ A node in JSON (control endpoint, ``GET/PUT /nodes``)::
      "tags": {"Role": "web"}, "bootTime": <virtual unix seconds>, "registered": <virtual unix seconds>,
      "latency": <seconds from delivery to start>, "rebootSeconds": <seconds a reboot takes>,
      "powershell": <whether pwsh is there; Windows always has it>, "rules": [rule, …],
+     "updates": [update, …] (see ``patching.updates``),
      "account": "111122223333", "region": "eu-west-1"}
 
 ``ping`` is what the service shows; a node that is not Online is Undeliverable. A node that shows Online but does not take
@@ -27,7 +28,8 @@ then Online with a newer ``bootTime``. One that does not come back stays Connect
 
 ``stdout`` and ``stderr`` may hold ``${computerName}``, ``${nodeId}``, ``${commandId}``, ``${bootTime}`` (unix
 seconds), ``${now}`` (unix seconds) and ``${runs}`` (how often this step ran, this time included).
-Without a rule: exit 0 after one second, stdout that names the computer.
+Without a rule: exit 0 after one second, stdout that names the computer; AWS-RunPatchBaseline then works on the node's updates (a rule
+whose ``match`` is left out does not stand in its way, one that matches its script does).
 """
 
 import re
@@ -38,6 +40,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from testbed.aws import ACCOUNT_ID, REGION
+
+from .patching.updates import Update
 
 OUTCOMES = ("Exit", "Undeliverable", "AccessDenied", "Hang", "Offline", "TerminatedDuringRun", "RebootDuringRun")
 PINGS = ("Online", "ConnectionLost", "Inactive")
@@ -108,6 +112,7 @@ class Node:
     reboot_seconds: float = 60.0
     powershell: bool = True
     rules: list[Rule] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
     account: str = ACCOUNT_ID
     region: str = REGION
     down_at: float | None = None
@@ -139,7 +144,7 @@ class Node:
     def from_json(cls, raw: dict, now: float) -> "Node":
         known = {
             "id", "computerName", "platform", "ping", "agentVersion", "ip", "tags", "bootTime", "registered",
-            "latency", "rebootSeconds", "powershell", "rules", "account", "region",
+            "latency", "rebootSeconds", "powershell", "rules", "updates", "account", "region",
         }  # fmt: skip
         _only(raw, known, "node")
         node_id, platform = raw["id"], raw.get("platform", "Windows")
@@ -161,6 +166,7 @@ class Node:
             reboot_seconds=float(raw.get("rebootSeconds", cls.reboot_seconds)),
             powershell=bool(raw.get("powershell", platform == "Windows")),
             rules=[Rule.from_json(rule) for rule in raw.get("rules", [])],
+            updates=[Update.from_json(update) for update in raw.get("updates", [])],
             account=raw.get("account", ACCOUNT_ID),
             region=raw.get("region", REGION),
         )
@@ -180,6 +186,7 @@ class Node:
             "rebootSeconds": self.reboot_seconds,
             "powershell": self.powershell,
             "rules": [rule.to_json() for rule in self.rules],
+            "updates": [update.to_json() for update in self.updates],
             "account": self.account,
             "region": self.region,
         }

@@ -11,12 +11,12 @@ from botocore.model import OperationModel
 from .. import answers, constraints
 from ..errors import unknown_operation
 from ..model import Account, SystemsManager
-from . import automation, calendars, commands, documents, nodes, tags
+from . import automation, calendars, commands, documents, nodes, patching, tags
 
 Operation = Callable[[Account, dict], dict]
 
 OPERATIONS: dict[str, Operation] = {}
-for _room in (automation, calendars, commands, documents, nodes, tags):
+for _room in (automation, calendars, commands, documents, nodes, patching, tags):
     OPERATIONS |= _room.OPERATIONS
 
 
