@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from aws_bench import Bench, allow, bench, execution_arn, machine, machine_arn  # noqa: F401
+from aws_bench import Bench, allow, bench, execution_arn, machine, machine_arn, refused  # noqa: F401
 from testbed.aws import ACCOUNT_ID, REGION
 
 PASS = {"Type": "Pass", "End": True}
@@ -171,3 +171,26 @@ def test_a_child_execution_is_awaited(bench: Bench):
         "End": True,
     }
     assert bench.run({"T": task}, role)["output"] == "42"
+
+
+# --- JSONPath -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_choice_that_compares_what_is_not_there_fails(bench: Bench):
+    choice = {"Type": "Choice", "Choices": [{"Variable": "$.missing", "NumericEquals": 1, "Next": "P"}], "Default": "P"}
+    arn = bench.machine("flow", {"StartAt": "C", "States": {"C": choice, "P": PASS}})["stateMachineArn"]
+    done = bench.ended(bench.start(arn))
+    assert done["error"] == "States.Runtime"
+    assert "Invalid path '$.missing': The choice state's condition path references an invalid value." in done["cause"]
+
+
+def test_a_condition_must_be_a_boolean(bench: Bench):
+    choice = {"Type": "Choice", "Choices": [{"Condition": "{% 'yes' %}", "Next": "P"}], "Default": "P"}
+    done = bench.run({"C": choice, "P": PASS})
+    assert done["error"] == "States.QueryEvaluationError"
+    assert "Expected 'boolean', but was 'string' for value: \"yes\"" in done["cause"]
+
+
+def test_jsonata_that_cannot_be_parsed_is_refused(bench: Bench):
+    with refused("InvalidDefinition", "/States/P/Output/value"):
+        bench.machine("flow", machine({"P": PASS | {"Output": {"value": "{% 1 + %}"}}}))

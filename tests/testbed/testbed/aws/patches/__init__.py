@@ -14,6 +14,7 @@ def apply() -> None:
         errors,
         executions,
         jsonata,
+        jsonpath,
         listeners,
         machines,
         mapfields,
@@ -40,6 +41,7 @@ def apply() -> None:
     tokens.apply()
     assignments.apply()
     matching.apply()
+    jsonpath.apply()
     children.apply()
     mapruns.apply()
     mapfields.apply()

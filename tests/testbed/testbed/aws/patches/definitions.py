@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from testbed.aws.patches import jsonata
+
 TRANSITIONS = {"Task", "Pass", "Wait", "Parallel", "Map"}
 """States that need exactly one of Next and End."""
 
@@ -31,7 +33,23 @@ class Finding:
 def findings(definition: dict) -> list[Finding]:
     """What is wrong with a definition, as far as this module looks; the parser looks at the rest."""
     names: set[str] = set()
-    return list(_scope(definition, "", names))
+    language = definition.get("QueryLanguage", "JSONPath") if isinstance(definition, dict) else "JSONPath"
+    return [*_scope(definition, "", names), *_expressions(definition, "", language)]
+
+
+def _expressions(value: object, pointer: str, language: str) -> Iterator[Finding]:
+    """JSONata that cannot be parsed, wherever it stands in a state that speaks JSONata."""
+    if isinstance(value, dict):
+        language = value.get("QueryLanguage", language)
+        for name, item in value.items():
+            yield from _expressions(item, f"{pointer}/{name}", language)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _expressions(item, f"{pointer}[{index}]", language)
+    elif isinstance(value, str) and language == "JSONata" and value.startswith("{%") and value.endswith("%}"):
+        error = jsonata.syntax_error(value[2:-2].strip())
+        if error:
+            yield Finding("SCHEMA_VALIDATION_FAILED", f"Invalid JSONata expression: {error}", pointer)
 
 
 def _scope(scope: object, pointer: str, names: set[str]) -> Iterator[Finding]:

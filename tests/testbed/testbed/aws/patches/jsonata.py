@@ -116,9 +116,25 @@ def to_json(value: object) -> object:
     raise EvaluationError("returned an unsupported result type.")
 
 
+def type_name(value: object) -> str:
+    """JSON's name for the type of a value."""
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
+    return names[type(value)]
+
+
+def syntax_error(expression: str) -> str | None:
+    """What is wrong with the syntax of an expression; None when nothing is."""
+    try:
+        _parsed(expression)
+    except Exception as error:
+        return str(error)
+    return None
+
+
 def apply() -> None:
     """Puts this evaluator behind every JSONata string of a state machine."""
     from localstack.services.stepfunctions.asl.component.common.string import string_expression
+    from localstack.services.stepfunctions.asl.component.state.state_choice.comparison import comparison
     from localstack.services.stepfunctions.asl.jsonata import jsonata as localstack_jsonata
 
     Timebox.current_milli_time = staticmethod(lambda: round(CLOCK.now() * 1000))
@@ -126,8 +142,20 @@ def apply() -> None:
     def _eval_string(self, env) -> None:
         env.stack.append(_evaluate_in(env, self.expression))
 
+    def _eval_condition(self, env) -> None:
+        self.string_jsonata.eval(env=env)
+        value = env.stack[-1]
+        if not isinstance(value, bool):
+            expression = self.string_jsonata.expression
+            raise _failure(
+                env,
+                f"The JSONata expression '{expression}' specified for the field 'Condition' returned an unexpected result type. "
+                f"Expected 'boolean', but was '{type_name(value)}' for value: {json.dumps(value, separators=(',', ':'))}",
+            )
+
     string_expression.StringJSONata._eval_body = _eval_string
     string_expression.StringVariableSample._eval_body = _eval_string
+    comparison.ConditionStringJSONata._eval_body = _eval_condition
     # Whatever still evaluates composed text gets this evaluator too.
     localstack_jsonata._eval_jsonata = lambda expression: evaluate(expression, {})
 
