@@ -64,6 +64,13 @@ impl Clock {
         Duration::try_from(Timestamp::now().duration_since(real).mul_f64_saturating(self.factor)).unwrap_or_default()
     }
 
+    /// What this clock shows at a moment that the machine's clock told, as the API server's times are.
+    #[must_use]
+    pub fn at(&self, real: Timestamp) -> Timestamp {
+        let now = self.now();
+        SignedDuration::try_from(self.passed_since(real)).ok().and_then(|passed| now.checked_sub(passed).ok()).unwrap_or(now)
+    }
+
     /// How long to really wait for `span` to pass on this clock.
     #[must_use]
     pub fn real(&self, span: Duration) -> Duration {
@@ -110,5 +117,7 @@ mod tests {
         let passed = clock.passed_since(epoch);
         assert!(passed >= Duration::from_mins(10) && passed < Duration::from_mins(20), "{passed:?}");
         assert_eq!(clock.passed_since(Timestamp::MAX), Duration::ZERO);
+        let shown = clock.at(epoch + SignedDuration::from_secs(5)).duration_since(epoch);
+        assert!((shown.as_secs_f64() - 300.0).abs() < 1.0, "{shown:?}");
     }
 }

@@ -10,5 +10,6 @@ pub mod compile;
 pub mod controller;
 pub mod resolve;
 pub mod runs;
+pub mod schedules;
 pub mod server;
 pub mod telemetry;

@@ -58,6 +58,12 @@ impl Span {
         Self { amount: seconds, unit: Unit::Seconds }
     }
 
+    /// A span of whole hours.
+    #[must_use]
+    pub fn from_hours(hours: u32) -> Self {
+        Self { amount: hours, unit: Unit::Hours }
+    }
+
     /// The length in seconds.
     #[must_use]
     pub fn as_secs(self) -> u64 {

@@ -14,6 +14,7 @@ pub mod owned;
 pub mod parameters;
 pub mod refs;
 pub mod run;
+pub mod schedule;
 mod schema;
 pub mod steps;
 pub mod workflow;
@@ -24,6 +25,7 @@ use kube::CustomResourceExt;
 pub use account::{AwsAccount, AwsAccountSpec, AwsAccountStatus};
 pub use fleet::{WindowsFleet, WindowsFleetSpec, WindowsFleetStatus};
 pub use run::{WorkflowRun, WorkflowRunSpec, WorkflowRunStatus};
+pub use schedule::{WorkflowSchedule, WorkflowScheduleSpec, WorkflowScheduleStatus};
 pub use workflow::{WindowsWorkflow, WindowsWorkflowSpec, WindowsWorkflowStatus};
 
 /// The API group of every kind.
@@ -36,7 +38,7 @@ pub const FINALIZER: &str = "windlass.dev/cleanup";
 /// All custom resource definitions, in the order in which they are best applied.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [AwsAccount::crd(), WindowsFleet::crd(), WindowsWorkflow::crd(), WorkflowRun::crd()]
+    [AwsAccount::crd(), WindowsFleet::crd(), WindowsWorkflow::crd(), WorkflowRun::crd(), WorkflowSchedule::crd()]
         .into_iter()
         .map(schema::finish)
         .collect()

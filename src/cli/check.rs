@@ -2,15 +2,16 @@
 //!
 //! [`check`] is what `windlass validate` prints and what `windlass render` goes on with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::names::{ClusterId, Owner};
-use crate::api::{AwsAccount, GROUP, VERSION, WindowsWorkflow, WorkflowRun};
+use crate::api::{AwsAccount, GROUP, VERSION, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
 use crate::compile::{self, Account, Blueprint, Problem, grants, parameters};
+use crate::schedules::timing::Timing;
 
 use super::kinds::{self, Kind};
 use super::manifests::Source;
@@ -72,13 +73,16 @@ fn check_with(kinds: &[Kind], sources: &[Source], cluster_id: &ClusterId) -> Che
     for source in sources {
         reading.source(source, kinds);
     }
-    let Reading { findings, manifests, accounts, workflows, runs, .. } = reading;
+    let Reading { findings, manifests, accounts, workflows, runs, schedules, .. } = reading;
     let mut checked = Checked { findings, manifests, ..Checked::default() };
     for workflow in &workflows {
         compile_workflow(workflow, &accounts, cluster_id, &mut checked);
     }
     for run in &runs {
         checked.findings.extend(check_run(run, &workflows));
+    }
+    for schedule in &schedules {
+        checked.findings.extend(check_schedule(schedule, &workflows));
     }
     let order: HashMap<&str, usize> =
         sources.iter().enumerate().map(|(index, source)| (source.name.as_str(), index)).collect();
@@ -130,6 +134,7 @@ struct Reading<'s> {
     accounts: Accounts<'s>,
     workflows: Vec<Found<'s, WindowsWorkflow>>,
     runs: Vec<Found<'s, WorkflowRun>>,
+    schedules: Vec<Found<'s, WorkflowSchedule>>,
 }
 
 /// The AwsAccounts among the manifests.
@@ -212,6 +217,10 @@ impl<'s> Reading<'s> {
             "WorkflowRun" => {
                 let found = self.typed(found, sound);
                 self.runs.extend(found);
+            }
+            "WorkflowSchedule" => {
+                let found = self.typed(found, sound);
+                self.schedules.extend(found);
             }
             _ => {}
         }
@@ -339,23 +348,46 @@ fn account_of<'a, 's>(
     }
 }
 
-/// Checks a run against its workflow where that is among the manifests. One that is not may be in the cluster, unless its name looks like a slip.
+/// Checks a run against its workflow where that is among the manifests.
 fn check_run(run: &Found<'_, WorkflowRun>, workflows: &[Found<'_, WindowsWorkflow>]) -> Vec<Finding> {
     let spec = &run.object.spec;
-    let wanted = spec.workflow_ref.name.as_str();
-    let near = workflows.iter().filter(|workflow| workflow.namespace == run.namespace);
+    against_workflow(run, &spec.workflow_ref.name, &spec.parameters, "spec.parameters", workflows)
+}
+
+/// Checks a schedule's times, and what its runs will be given.
+fn check_schedule(schedule: &Found<'_, WorkflowSchedule>, workflows: &[Found<'_, WindowsWorkflow>]) -> Vec<Finding> {
+    let spec = &schedule.object.spec;
+    let (given, path) = (&spec.run_template.parameters, "spec.runTemplate.parameters");
+    let mut findings = against_workflow(schedule, &spec.workflow_ref.name, given, path, workflows);
+    findings.extend(Timing::of(spec).err().map(|problem| schedule.finding(&problem)));
+    findings
+}
+
+/// Checks parameters against a workflow where that is among the manifests. One that is not may be in the cluster, unless its name looks like a slip.
+fn against_workflow<T>(
+    from: &Found<'_, T>,
+    wanted: &str,
+    given: &BTreeMap<String, Value>,
+    path: &str,
+    workflows: &[Found<'_, WindowsWorkflow>],
+) -> Vec<Finding> {
+    let near = workflows.iter().filter(|workflow| workflow.namespace == from.namespace);
     if let Some(workflow) = near.clone().find(|workflow| workflow.name == wanted) {
-        let resolved = parameters::resolve(&workflow.object.spec.parameters, &spec.parameters);
-        return resolved.err().unwrap_or_default().iter().map(|problem| run.finding(problem)).collect();
+        let problems = parameters::resolve(&workflow.object.spec.parameters, given).err().unwrap_or_default();
+        let placed = problems.into_iter().map(|problem| Problem {
+            path: problem.path.replacen("spec.parameters", path, 1),
+            ..problem
+        });
+        return placed.map(|problem| from.finding(&problem)).collect();
     }
     let Some(meant) = suggest::nearest(wanted, near.map(|workflow| workflow.name.as_str())) else {
         return Vec::new();
     };
     let message = format!(
         "namespace {} has no WindowsWorkflow {wanted} in these manifests, did you mean \"{meant}\"?",
-        run.namespace
+        from.namespace
     );
-    vec![run.finding(&Problem::new("spec.workflowRef.name", message))]
+    vec![from.finding(&Problem::new("spec.workflowRef.name", message))]
 }
 
 #[cfg(test)]

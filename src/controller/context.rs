@@ -9,7 +9,7 @@ use kube::runtime::reflector::Store;
 use tokio::sync::watch;
 
 use crate::api::names::{ClusterId, Owner};
-use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun};
+use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
 use crate::aws::Sessions;
 use crate::clock::Clock;
 use crate::runs::pace::Paces;
@@ -23,7 +23,7 @@ use super::report::Reporter;
 /// The field manager of everything that the controller writes.
 pub const FIELD_MANAGER: &str = "windlass";
 /// How many kinds are watched.
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 
 /// Objects as the watches see them. A manifest that does not parse is there with its metadata and the parser's message, so
 /// that it gets a condition and the others go on.
@@ -37,6 +37,8 @@ pub struct Stores {
     pub workflows: Store<DeserializeGuard<WindowsWorkflow>>,
     /// All WorkflowRuns.
     pub runs: Store<DeserializeGuard<WorkflowRun>>,
+    /// All WorkflowSchedules.
+    pub schedules: Store<DeserializeGuard<WorkflowSchedule>>,
     /// The kinds whose watch has shown everything once.
     pub shown: watch::Receiver<BTreeSet<&'static str>>,
 }

@@ -17,6 +17,7 @@ mod run_follow;
 mod run_start;
 mod run_stop;
 mod run_unreadable;
+pub mod schedule;
 pub mod status;
 pub mod workflow;
 pub mod workflow_deletion;
@@ -37,7 +38,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun};
+use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
 
 use context::{Context, Stores};
 
@@ -82,6 +83,7 @@ pub struct Writers {
     fleets: Writer<DeserializeGuard<WindowsFleet>>,
     workflows: Writer<DeserializeGuard<WindowsWorkflow>>,
     runs: Writer<DeserializeGuard<WorkflowRun>>,
+    schedules: Writer<DeserializeGuard<WorkflowSchedule>>,
     shown: watch::Sender<BTreeSet<&'static str>>,
 }
 
@@ -92,14 +94,16 @@ pub fn stores() -> (Stores, Writers) {
     let (fleets, fleets_writer) = reflector::store();
     let (workflows, workflows_writer) = reflector::store();
     let (runs, runs_writer) = reflector::store();
+    let (schedules, schedules_writer) = reflector::store();
     let (shown_sender, shown) = watch::channel(BTreeSet::new());
     (
-        Stores { accounts, fleets, workflows, runs, shown },
+        Stores { accounts, fleets, workflows, runs, schedules, shown },
         Writers {
             accounts: accounts_writer,
             fleets: fleets_writer,
             workflows: workflows_writer,
             runs: runs_writer,
+            schedules: schedules_writer,
             shown: shown_sender,
         },
     )
@@ -181,7 +185,20 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
         );
         drive(controller, "WorkflowRun", run::reconcile, ctx.clone())
     };
-    future::join4(accounts, fleets, workflows, runs).await;
+    let schedules = {
+        let by_workflow = ctx.stores.schedules.clone();
+        let controller =
+            primary(&ctx, writers.schedules, shown(schedule::KIND), by_workflow.clone(), stop.clone())
+                .watches(all::<WorkflowRun>(&ctx.client), watcher::Config::default(), |run| schedule::made_by(&run))
+                .watches(all::<WindowsWorkflow>(&ctx.client), watcher::Config::default(), move |workflow| {
+                    let (namespace, name) = (workflow.namespace(), workflow.name_any());
+                    concerned(&by_workflow, |schedule| {
+                        schedule.namespace() == namespace && schedule.spec.workflow_ref.name == name
+                    })
+                });
+        drive(controller, "WorkflowSchedule", schedule::reconcile, ctx.clone())
+    };
+    future::join5(accounts, fleets, workflows, runs, schedules).await;
 }
 
 fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<DeserializeGuard<K>> {

@@ -16,6 +16,7 @@ PLURALS = {
     "WindowsFleet": "windowsfleets",
     "WindowsWorkflow": "windowsworkflows",
     "WorkflowRun": "workflowruns",
+    "WorkflowSchedule": "workflowschedules",
 }
 SHELL = {"script": "Get-Date\n"}
 
@@ -56,6 +57,12 @@ def workflow(*steps: Manifest, **spec: Any) -> Manifest:
 def run(name: str = "run", **spec: Any) -> Manifest:
     """A run."""
     return manifest("WorkflowRun", name, {"workflowRef": {"name": "report"}, **spec})
+
+
+def schedule(name: str = "nightly", **spec: Any) -> Manifest:
+    """A schedule: every night, unless `spec` says otherwise."""
+    when = {} if "schedule" in spec or "monthly" in spec else {"schedule": "0 3 * * *"}
+    return manifest("WorkflowSchedule", name, {"workflowRef": {"name": "report"}, **when, **spec})
 
 
 def account(**spec: Any) -> Manifest:

@@ -22,10 +22,11 @@ def test_short_names_and_the_category(kubectl) -> None:
         ["windowsfleets", "wfleet", "windlass.dev/v1alpha1", "true", "WindowsFleet"],
         ["windowsworkflows", "wwf", "windlass.dev/v1alpha1", "true", "WindowsWorkflow"],
         ["workflowruns", "wrun", "windlass.dev/v1alpha1", "true", "WorkflowRun"],
+        ["workflowschedules", "wsched", "windlass.dev/v1alpha1", "true", "WorkflowSchedule"],
     ]
 
 
-@pytest.mark.parametrize("field", ["wwf.spec.steps.powershell", "wrun.spec", "awsacct.spec.grants"])
+@pytest.mark.parametrize("field", ["wwf.spec.steps.powershell", "wrun.spec", "wsched.spec", "awsacct.spec.grants"])
 def test_they_explain_themselves(kubectl, field: str) -> None:
     """To see a new text, run it by hand: kubectl explain FIELD."""
     answer = kubectl("explain", field)

@@ -42,13 +42,13 @@ def test_the_policies_type_check(installed: Bed, kubectl) -> None:
 
 GROUP = "windlass.dev"
 KINDS = ("awsaccounts", "windowsworkflows", "workflowruns")
-FLEETS = "windowsfleets"
+WATCHED = ("windowsfleets", "workflowschedules")
 
 MAY = {
     *((verb, GROUP, kind, "") for kind in KINDS for verb in ("get", "list", "watch", "patch")),
-    *(("patch", GROUP, kind, "status") for kind in (*KINDS, FLEETS)),
-    *((verb, GROUP, FLEETS, "") for verb in ("list", "watch")),
-    ("delete", GROUP, "workflowruns", ""),
+    *(("patch", GROUP, kind, "status") for kind in (*KINDS, *WATCHED)),
+    *((verb, GROUP, kind, "") for kind in WATCHED for verb in ("list", "watch")),
+    *((verb, GROUP, "workflowruns", "") for verb in ("create", "delete")),
     ("create", "events.k8s.io", "events", ""),
     ("patch", "events.k8s.io", "events", ""),
 }
@@ -58,7 +58,7 @@ ASKED = {
     *MAY,
     *(
         (verb, GROUP, kind, part)
-        for kind in (*KINDS, FLEETS, "awsstatemachines")
+        for kind in (*KINDS, *WATCHED, "awsstatemachines")
         for part in ("", "status", "finalizers")
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "approve", "*")
     ),
@@ -91,8 +91,9 @@ def test_what_the_controller_may_do(installed: Bed) -> None:
     assert lease == {("get", "windlass"), ("update", "windlass"), ("create", "windlass"), ("create", "other")}
 
 
-WORK = {(verb, kind) for kind in (FLEETS, "windowsworkflows", "workflowruns") for verb in ("create", "update", "patch", "delete", "deletecollection")}
-LOOK = {(verb, kind) for kind in (FLEETS, "windowsworkflows", "workflowruns") for verb in ("get", "list", "watch")}
+NAMESPACED = ("windowsfleets", "windowsworkflows", "workflowruns", "workflowschedules")
+WORK = {(verb, kind) for kind in NAMESPACED for verb in ("create", "update", "patch", "delete", "deletecollection")}
+LOOK = {(verb, kind) for kind in NAMESPACED for verb in ("get", "list", "watch")}
 
 
 @pytest.mark.parametrize(("role", "may"), [("view", LOOK), ("edit", LOOK | WORK), ("admin", LOOK | WORK)])
@@ -104,8 +105,8 @@ def test_what_people_may_do(installed: Bed, kubectl, role: str, may: set[tuple[s
 
     def permitted() -> set[tuple[str, str]]:
         verbs = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-        return {(verb, kind) for kind in (*KINDS, FLEETS) for verb in verbs if allowed(installed, who, "default", verb, GROUP, kind, "")}
+        return {(verb, kind) for kind in (*KINDS, *WATCHED) for verb in verbs if allowed(installed, who, "default", verb, GROUP, kind, "")}
 
     waiting.until(lambda: permitted() == may, 30, f"the controller manager took the kinds into {role}")
-    for kind in (*KINDS, FLEETS):
+    for kind in (*KINDS, *WATCHED):
         assert not [verb for verb in ("update", "patch") if allowed(installed, who, "default", verb, GROUP, kind, "status")]

@@ -125,7 +125,7 @@ def test_the_crds_chart_keeps_what_the_code_says() -> None:
     assert done.returncode == 0, done.stderr
     rendered = {item["metadata"]["name"]: item for item in documents(done.stdout)}
     committed = {item["metadata"]["name"]: item for path in (ROOT / "crds").glob("*.yaml") for item in documents(path.read_text())}
-    assert len(committed) == 4
+    assert len(committed) == 5
     for crd in rendered.values():
         assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
         crd["metadata"].pop("labels")
