@@ -68,7 +68,10 @@ impl Clock {
     #[must_use]
     pub fn at(&self, real: Timestamp) -> Timestamp {
         let now = self.now();
-        SignedDuration::try_from(self.passed_since(real)).ok().and_then(|passed| now.checked_sub(passed).ok()).unwrap_or(now)
+        SignedDuration::try_from(self.passed_since(real))
+            .ok()
+            .and_then(|passed| now.checked_sub(passed).ok())
+            .unwrap_or(now)
     }
 
     /// How long to really wait for `span` to pass on this clock.

@@ -238,9 +238,7 @@ fn cron(_: &mut SchemaGenerator) -> Schema {
 #[must_use]
 pub fn cron_pattern() -> String {
     let either = |names: &[&str]| {
-        let cased = |name: &&str| {
-            name.chars().map(|c| format!("[{c}{}]", c.to_ascii_lowercase())).collect::<String>()
-        };
+        let cased = |name: &&str| name.chars().map(|c| format!("[{c}{}]", c.to_ascii_lowercase())).collect::<String>();
         names.iter().map(cased).collect::<Vec<_>>().join("|")
     };
     let months = either(&["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]);
@@ -271,13 +269,43 @@ mod tests {
     fn what_the_api_server_takes_for_cron() {
         let pattern = Regex::new(&cron_pattern()).unwrap();
         for good in [
-            "* * * * *", "0 3 * * 6", "*/15 0-5,22-23 1,15 JAN-mar mon-FRI", "0 3 L * ?", "0 3 15W * *", "0 3 LW * *", "0 3 * * 2#2", "0 3 ? * FRI", "0 3 * * 5L", "59 23 31 12 7", "@daily", "0  3  *  *  *", "10-50/20 * * * *", "05 03 01 02 *",
+            "* * * * *",
+            "0 3 * * 6",
+            "*/15 0-5,22-23 1,15 JAN-mar mon-FRI",
+            "0 3 L * ?",
+            "0 3 15W * *",
+            "0 3 LW * *",
+            "0 3 * * 2#2",
+            "0 3 ? * FRI",
+            "0 3 * * 5L",
+            "59 23 31 12 7",
+            "@daily",
+            "0  3  *  *  *",
+            "10-50/20 * * * *",
+            "05 03 01 02 *",
         ] {
             assert!(pattern.is_match(good), "{good}");
         }
         for bad in [
-            "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 * ", "* * * * 8", "0/10 * * * *", "*/0 * * * *", "* * * FOO *",
-            "@reboot", "@Daily", "every day", " * * * * *", "* * * * 2#6", "1- * * * *", "* * * * *\n",
+            "",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "* * 32 * *",
+            "* * * 13 * ",
+            "* * * * 8",
+            "0/10 * * * *",
+            "*/0 * * * *",
+            "* * * FOO *",
+            "@reboot",
+            "@Daily",
+            "every day",
+            " * * * * *",
+            "* * * * 2#6",
+            "1- * * * *",
+            "* * * * *\n",
         ] {
             assert!(!pattern.is_match(bad), "{bad}");
         }

@@ -374,10 +374,9 @@ fn against_workflow<T>(
     let near = workflows.iter().filter(|workflow| workflow.namespace == from.namespace);
     if let Some(workflow) = near.clone().find(|workflow| workflow.name == wanted) {
         let problems = parameters::resolve(&workflow.object.spec.parameters, given).err().unwrap_or_default();
-        let placed = problems.into_iter().map(|problem| Problem {
-            path: problem.path.replacen("spec.parameters", path, 1),
-            ..problem
-        });
+        let placed = problems
+            .into_iter()
+            .map(|problem| Problem { path: problem.path.replacen("spec.parameters", path, 1), ..problem });
         return placed.map(|problem| from.finding(&problem)).collect();
     }
     let Some(meant) = suggest::nearest(wanted, near.map(|workflow| workflow.name.as_str())) else {

@@ -187,15 +187,14 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let schedules = {
         let by_workflow = ctx.stores.schedules.clone();
-        let controller =
-            primary(&ctx, writers.schedules, shown(schedule::KIND), by_workflow.clone(), stop.clone())
-                .watches(all::<WorkflowRun>(&ctx.client), watcher::Config::default(), |run| schedule::made_by(&run))
-                .watches(all::<WindowsWorkflow>(&ctx.client), watcher::Config::default(), move |workflow| {
-                    let (namespace, name) = (workflow.namespace(), workflow.name_any());
-                    concerned(&by_workflow, |schedule| {
-                        schedule.namespace() == namespace && schedule.spec.workflow_ref.name == name
-                    })
-                });
+        let controller = primary(&ctx, writers.schedules, shown(schedule::KIND), by_workflow.clone(), stop.clone())
+            .watches(all::<WorkflowRun>(&ctx.client), watcher::Config::default(), |run| schedule::made_by(&run))
+            .watches(all::<WindowsWorkflow>(&ctx.client), watcher::Config::default(), move |workflow| {
+                let (namespace, name) = (workflow.namespace(), workflow.name_any());
+                concerned(&by_workflow, |schedule| {
+                    schedule.namespace() == namespace && schedule.spec.workflow_ref.name == name
+                })
+            });
         drive(controller, "WorkflowSchedule", schedule::reconcile, ctx.clone())
     };
     future::join5(accounts, fleets, workflows, runs, schedules).await;

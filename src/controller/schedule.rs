@@ -17,7 +17,7 @@ use crate::api::conditions::{self, READY, RECONCILING, STALLED, SUCCEEDED, Verdi
 use crate::api::run::{DesiredState, Phase};
 use crate::api::schedule::{DUE_ANNOTATION, Missed, SCHEDULE_LABEL};
 use crate::api::{WorkflowRun, WorkflowSchedule, WorkflowScheduleStatus};
-use crate::schedules::decide::{Cause, Known, Plan, Sibling, State, Turn, decide, deadline, run_name, surplus};
+use crate::schedules::decide::{Cause, Known, Plan, Sibling, State, Turn, deadline, decide, run_name, surplus};
 use crate::schedules::health::{Health, Sight, health};
 use crate::schedules::timing::Timing;
 
@@ -157,7 +157,9 @@ impl Work<'_> {
                         runs.push(Sibling { name, due: *due, state: State::Active });
                     }
                     Making::Taken => {
-                        let message = format!("the run due at {due} was not made: WorkflowRun {name} is there already and is not of this schedule: rename the schedule, or delete that run");
+                        let message = format!(
+                            "the run due at {due} was not made: WorkflowRun {name} is there already and is not of this schedule: rename the schedule, or delete that run"
+                        );
                         self.missed(after, *due, "NameTaken", message).await;
                     }
                     Making::Refused(message) => return Ok(Some(message)),
@@ -179,7 +181,9 @@ impl Work<'_> {
                 100 => "100 or more runs that were due before, the last at".to_owned(),
                 count => format!("{count} runs that were due before, the last at"),
             };
-            let message = format!("{times} {last}, passed over: only the latest due time counts when Windlass was away or an earlier run took long");
+            let message = format!(
+                "{times} {last}, passed over: only the latest due time counts when Windlass was away or an earlier run took long"
+            );
             if matches!(plan.turn, Turn::Miss(..)) {
                 self.warn("Schedule", "PassedOver", &message).await;
             } else {
@@ -349,7 +353,8 @@ impl Work<'_> {
         set(READY, health.ready, &health.message);
         set(STALLED, health.stalled, if health.stalled { &health.message } else { "" });
         set(RECONCILING, !health.ready && !health.stalled, "");
-        let old = before.and_then(|status| conditions::get(&status.conditions, READY)).map(|ready| ready.reason.clone());
+        let old =
+            before.and_then(|status| conditions::get(&status.conditions, READY)).map(|ready| ready.reason.clone());
         if status::write(self.ctx, self.api, KIND, self.schedule, before, &after).await?
             && !health.ready
             && old.as_deref() != Some(health.reason)

@@ -112,7 +112,12 @@ pub fn decide(known: &Known<'_>, timing: &Timing, now: Timestamp) -> Plan {
     let deadline = deadline(known.spec, due);
     let active: Vec<&Sibling> = known.runs.iter().filter(|run| run.state.is_active() && run.due != due).collect();
     let plan = |turn| Plan { turn, passed, next, look_again: next };
-    let waits = |turn| Plan { turn, passed: None, next, look_again: next.map_or(Some(deadline), |next| Some(next.min(deadline))) };
+    let waits = |turn| Plan {
+        turn,
+        passed: None,
+        next,
+        look_again: next.map_or(Some(deadline), |next| Some(next.min(deadline))),
+    };
     if known.runs.iter().any(|run| run.due == due) {
         return plan(Turn::Made(due));
     }
@@ -147,7 +152,10 @@ fn passed(timing: &Timing, from: Timestamp, due: Timestamp) -> Option<(usize, Ti
     let mut count = 1;
     let mut at = last;
     while count < COUNTED {
-        let Some(earlier) = at.checked_sub(SignedDuration::from_nanos(1)).ok().and_then(|at| timing.last_until(at)) else { break };
+        let Some(earlier) = at.checked_sub(SignedDuration::from_nanos(1)).ok().and_then(|at| timing.last_until(at))
+        else {
+            break;
+        };
         if earlier <= from {
             break;
         }

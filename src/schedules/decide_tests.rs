@@ -68,7 +68,11 @@ fn daily(what: &'static str, now: &'static str, turn: Turn) -> Case {
 #[test]
 fn a_run_is_made_once_its_time_has_come() {
     let due = || at("2026-11-10T03:00");
-    check(Case { next: Some("2026-11-10T03:00"), again: Some("2026-11-10T03:00"), ..daily("a second before", "2026-11-10T02:59:59Z", Turn::Rest) });
+    check(Case {
+        next: Some("2026-11-10T03:00"),
+        again: Some("2026-11-10T03:00"),
+        ..daily("a second before", "2026-11-10T02:59:59Z", Turn::Rest)
+    });
     check(daily("on the second", "2026-11-10T03:00", Turn::Start(due())));
     check(daily("within the deadline", "2026-11-10T04:00", Turn::Start(due())));
     check(daily("after the deadline", "2026-11-10T04:00:01Z", Turn::Miss(due(), Cause::Late)));
@@ -80,10 +84,16 @@ fn restarts() {
     let due = || at("2026-11-10T03:00");
     // Killed between making the run and writing the status: whether it still runs or not.
     for state in [State::Active, State::Ended, State::EndedWell(None)] {
-        check(Case { runs: vec![run("2026-11-10T03:00", state)], ..daily("made, not written", "2026-11-10T03:00:10Z", Turn::Made(due())) });
+        check(Case {
+            runs: vec![run("2026-11-10T03:00", state)],
+            ..daily("made, not written", "2026-11-10T03:00:10Z", Turn::Made(due()))
+        });
     }
     // The same, and found only after the deadline.
-    check(Case { runs: vec![run("2026-11-10T03:00", State::Ended)], ..daily("found late", "2026-11-10T09:00", Turn::Made(due())) });
+    check(Case {
+        runs: vec![run("2026-11-10T03:00", State::Ended)],
+        ..daily("found late", "2026-11-10T09:00", Turn::Made(due()))
+    });
     // Away for three nights.
     check(Case {
         last: Some("2026-11-07T03:00"),
@@ -112,15 +122,32 @@ fn restarts() {
 
 #[test]
 fn what_was_before_it_does_not_count() {
-    check(Case { from: "2026-11-10T03:00:01Z", last: None, ..daily("made a second late", "2026-11-10T03:00:02Z", Turn::Rest) });
-    check(Case { from: "2026-11-10T03:00", last: None, ..daily("made at that very moment", "2026-11-10T03:00:02Z", Turn::Rest) });
+    check(Case {
+        from: "2026-11-10T03:00:01Z",
+        last: None,
+        ..daily("made a second late", "2026-11-10T03:00:02Z", Turn::Rest)
+    });
+    check(Case {
+        from: "2026-11-10T03:00",
+        last: None,
+        ..daily("made at that very moment", "2026-11-10T03:00:02Z", Turn::Rest)
+    });
     // Resumed or changed at noon: what was due at three in the night does not start now.
-    check(Case { from: "2026-11-10T12:00", last: Some("2026-11-02T03:00"), ..daily("resumed", "2026-11-10T12:00", Turn::Rest) });
+    check(Case {
+        from: "2026-11-10T12:00",
+        last: Some("2026-11-02T03:00"),
+        ..daily("resumed", "2026-11-10T12:00", Turn::Rest)
+    });
 }
 
 #[test]
 fn suspended() {
-    check(Case { spec: json!({ "suspend": true }), next: None, again: None, ..daily("suspended", "2026-11-10T03:00", Turn::Rest) });
+    check(Case {
+        spec: json!({ "suspend": true }),
+        next: None,
+        again: None,
+        ..daily("suspended", "2026-11-10T03:00", Turn::Rest)
+    });
 }
 
 #[test]
@@ -147,13 +174,20 @@ fn an_earlier_run_that_has_not_ended() {
     let due = || at("2026-11-10T03:00");
     let before = || vec![run("2026-11-09T03:00", State::Active)];
     let name = || "r-2026-11-09T03:00".to_owned();
-    check(Case { spec: json!({ "concurrencyPolicy": "Allow" }), runs: before(), ..daily("Allow", "2026-11-10T03:00", Turn::Start(due())) });
+    check(Case {
+        spec: json!({ "concurrencyPolicy": "Allow" }),
+        runs: before(),
+        ..daily("Allow", "2026-11-10T03:00", Turn::Start(due()))
+    });
     check(Case {
         runs: before(),
         again: Some("2026-11-10T04:00"),
         ..daily("Forbid is the default, and waits", "2026-11-10T03:00", Turn::Hold(due(), name()))
     });
-    check(Case { runs: before(), ..daily("Forbid, for too long", "2026-11-10T04:00:01Z", Turn::Miss(due(), Cause::Overlap(name()))) });
+    check(Case {
+        runs: before(),
+        ..daily("Forbid, for too long", "2026-11-10T04:00:01Z", Turn::Miss(due(), Cause::Overlap(name())))
+    });
     check(Case {
         spec: json!({ "concurrencyPolicy": "Replace" }),
         runs: before(),
@@ -180,7 +214,11 @@ fn an_earlier_run_that_has_not_ended() {
         runs: vec![run("2026-11-10T03:00", State::Active)],
         next: Some("2026-11-10T03:10"),
         again: Some("2026-11-10T03:10"),
-        ..daily("every minute, held", "2026-11-10T03:09:30Z", Turn::Hold(at("2026-11-10T03:09"), "r-2026-11-10T03:00".to_owned()))
+        ..daily(
+            "every minute, held",
+            "2026-11-10T03:09:30Z",
+            Turn::Hold(at("2026-11-10T03:09"), "r-2026-11-10T03:00".to_owned()),
+        )
     });
     check(Case {
         spec: json!({ "schedule": "* * * * *" }),

@@ -57,7 +57,9 @@ pub fn health(spec: &WorkflowScheduleSpec, workflow: &Sight, plan: &Plan, refuse
     }
     let workflow = match workflow {
         Sight::Missing => {
-            let message = format!("WindowsWorkflow {name} does not exist in this namespace: create it, or name another under spec.workflowRef; runs that become due wait for it");
+            let message = format!(
+                "WindowsWorkflow {name} does not exist in this namespace: create it, or name another under spec.workflowRef; runs that become due wait for it"
+            );
             return Health::waiting("WorkflowNotFound", message);
         }
         Sight::Unreadable(message) => {
@@ -70,18 +72,26 @@ pub fn health(spec: &WorkflowScheduleSpec, workflow: &Sight, plan: &Plan, refuse
             .iter()
             .map(|problem| problem.to_string().replacen("spec.parameters", "spec.runTemplate.parameters", 1))
             .collect();
-        let message = format!("the parameters do not suit WindowsWorkflow {name}, so that every run would fail: {}", listed.join("; "));
+        let message = format!(
+            "the parameters do not suit WindowsWorkflow {name}, so that every run would fail: {}",
+            listed.join("; ")
+        );
         return Health::stalled("InvalidParameters", message);
     }
     let status = workflow.status.clone().unwrap_or_default();
     if status.observed_generation == workflow.metadata.generation
         && let Some(ready) = conditions::get(&status.conditions, READY).filter(|ready| ready.status != "True")
     {
-        let message = format!("WindowsWorkflow {name} is not Ready: {}: {}; runs that become due wait for it", ready.reason, ready.message);
+        let message = format!(
+            "WindowsWorkflow {name} is not Ready: {}: {}; runs that become due wait for it",
+            ready.reason, ready.message
+        );
         return Health::waiting("WorkflowNotReady", message);
     }
     match (&plan.turn, plan.next) {
-        (Turn::Hold(due, other), _) => Health::well("Waiting", held(spec, *due, &format!("run {other}, which has not ended"))),
+        (Turn::Hold(due, other), _) => {
+            Health::well("Waiting", held(spec, *due, &format!("run {other}, which has not ended")))
+        }
         (Turn::Cancel(due, replaced), _) => {
             Health::well("Waiting", held(spec, *due, &format!("run {}, which it replaces", replaced.join(", "))))
         }

@@ -33,7 +33,12 @@ enum Rule {
     Fixed(Box<Cron>),
     /// Intervals.
     Intervals(Box<Cron>),
-    Monthly { week: i8, day: Day, offset: i64, at: Time },
+    Monthly {
+        week: i8,
+        day: Day,
+        offset: i64,
+        at: Time,
+    },
 }
 
 impl Timing {
@@ -165,9 +170,10 @@ fn monthly(monthly: &Monthly) -> Result<Rule, Problem> {
     let at = Time::strptime("%H:%M", &monthly.at).map_err(|_| {
         Problem::new("spec.monthly.at", format!("\"{}\" is not a time of day: write it as in 03:00", monthly.at))
     })?;
-    let week = i8::try_from(monthly.week).ok().filter(|week| matches!(week, -1 | 1..=5)).ok_or_else(|| {
-        Problem::new("spec.monthly.week", "week must be 1 to 5, or -1 for the last one of the month")
-    })?;
+    let week = i8::try_from(monthly.week)
+        .ok()
+        .filter(|week| matches!(week, -1 | 1..=5))
+        .ok_or_else(|| Problem::new("spec.monthly.week", "week must be 1 to 5, or -1 for the last one of the month"))?;
     Ok(Rule::Monthly { week, day: day(monthly.day), offset: i64::from(monthly.offset_days), at })
 }
 

@@ -103,10 +103,7 @@ fn intervals_go_by_the_time_that_passes() {
 #[test]
 fn zones_that_change_by_half_an_hour_or_not_at_all() {
     // Lord Howe Island goes forward by 30 minutes at 02:00 on 2026-10-04.
-    assert_eq!(
-        next(&cron("15 2 * * *", "Australia/Lord_Howe"), "2026-10-03T12:00:00Z", 1),
-        ["2026-10-04T02:30+11:00"]
-    );
+    assert_eq!(next(&cron("15 2 * * *", "Australia/Lord_Howe"), "2026-10-03T12:00:00Z", 1), ["2026-10-04T02:30+11:00"]);
     assert_eq!(next(&cron("30 2 * * *", "Asia/Kolkata"), SPRING, 1), ["2026-03-29T02:30+05:30"]);
 }
 
@@ -131,34 +128,39 @@ fn ends_of_months_and_leap_years() {
 fn days_counted_from_a_weekday_of_the_month() {
     for (timing, after, expected) in [
         // Patch Tuesday and three days: the 11th is the second Tuesday of August 2026.
-        (monthly(2, "Tuesday", 3, "03:00", "Europe/Berlin"), "2026-08-01T00:00:00Z", vec![
-            "2026-08-14T03:00+02:00",
-            "2026-09-11T03:00+02:00",
-            "2026-10-16T03:00+02:00",
-            "2026-11-13T03:00+01:00",
-        ]),
+        (
+            monthly(2, "Tuesday", 3, "03:00", "Europe/Berlin"),
+            "2026-08-01T00:00:00Z",
+            vec![
+                "2026-08-14T03:00+02:00",
+                "2026-09-11T03:00+02:00",
+                "2026-10-16T03:00+02:00",
+                "2026-11-13T03:00+01:00",
+            ],
+        ),
         // Into the month after, and asked for in it.
-        (monthly(-1, "Friday", 5, "22:00", "UTC"), "2026-01-31T00:00:00Z", vec![
-            "2026-02-04T22:00+00:00",
-            "2026-03-04T22:00+00:00",
-            "2026-04-01T22:00+00:00",
-        ]),
+        (
+            monthly(-1, "Friday", 5, "22:00", "UTC"),
+            "2026-01-31T00:00:00Z",
+            vec!["2026-02-04T22:00+00:00", "2026-03-04T22:00+00:00", "2026-04-01T22:00+00:00"],
+        ),
         // Into the month before.
-        (monthly(1, "Monday", -7, "22:00", "UTC"), "2026-01-01T00:00:00Z", vec![
-            "2026-01-26T22:00+00:00",
-            "2026-02-23T22:00+00:00",
-            "2026-03-30T22:00+00:00",
-        ]),
+        (
+            monthly(1, "Monday", -7, "22:00", "UTC"),
+            "2026-01-01T00:00:00Z",
+            vec!["2026-01-26T22:00+00:00", "2026-02-23T22:00+00:00", "2026-03-30T22:00+00:00"],
+        ),
         // Months without a fifth one have none.
-        (monthly(5, "Saturday", 0, "00:00", "UTC"), "2026-01-01T00:00:00Z", vec![
-            "2026-01-31T00:00+00:00",
-            "2026-05-30T00:00+00:00",
-            "2026-08-29T00:00+00:00",
-        ]),
-        (monthly(1, "Sunday", -28, "00:00", "Pacific/Kiritimati"), "2026-01-01T00:00:00Z", vec![
-            "2026-01-04T00:00+14:00",
-            "2026-02-01T00:00+14:00",
-        ]),
+        (
+            monthly(5, "Saturday", 0, "00:00", "UTC"),
+            "2026-01-01T00:00:00Z",
+            vec!["2026-01-31T00:00+00:00", "2026-05-30T00:00+00:00", "2026-08-29T00:00+00:00"],
+        ),
+        (
+            monthly(1, "Sunday", -28, "00:00", "Pacific/Kiritimati"),
+            "2026-01-01T00:00:00Z",
+            vec!["2026-01-04T00:00+14:00", "2026-02-01T00:00+14:00"],
+        ),
     ] {
         assert_eq!(next(&timing, after, expected.len()), expected, "{}", timing.words());
     }
@@ -166,22 +168,46 @@ fn days_counted_from_a_weekday_of_the_month() {
 
 #[test]
 fn looking_back_finds_what_looking_forward_finds() {
-    let zones = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kolkata"];
-    let crons = ["30 2 * * *", "*/45 * * * *", "15 1-3 * * *", "0 0 * * *", "10,40 2 * * SUN", "0 */2 * * *", "30 1 L * *"];
+    let zones =
+        ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kolkata"];
+    let crons =
+        ["30 2 * * *", "*/45 * * * *", "15 1-3 * * *", "0 0 * * *", "10,40 2 * * SUN", "0 */2 * * *", "30 1 L * *"];
     for zone in zones {
         let timings = crons.iter().map(|text| cron(text, zone));
-        let months = [(-1, "Sunday", 0, "02:30"), (2, "Sunday", 0, "02:10"), (1, "Sunday", 0, "02:15"), (5, "Friday", 20, "01:30")];
-        let timings = timings.chain(months.iter().map(|(week, day, offset, at)| monthly(*week, day, *offset, at, zone)));
+        let months = [
+            (-1, "Sunday", 0, "02:30"),
+            (2, "Sunday", 0, "02:10"),
+            (1, "Sunday", 0, "02:15"),
+            (5, "Friday", 20, "01:30"),
+        ];
+        let timings =
+            timings.chain(months.iter().map(|(week, day, offset, at)| monthly(*week, day, *offset, at, zone)));
         for timing in timings {
-            for from in ["2026-03-07T00:00:00Z", "2026-03-28T00:00:00Z", "2026-10-03T00:00:00Z", "2026-10-24T00:00:00Z", "2026-10-31T00:00:00Z"] {
+            for from in [
+                "2026-03-07T00:00:00Z",
+                "2026-03-28T00:00:00Z",
+                "2026-10-03T00:00:00Z",
+                "2026-10-24T00:00:00Z",
+                "2026-10-31T00:00:00Z",
+            ] {
                 let mut moment = timing.next_after(at(from)).unwrap();
                 for _ in 0..60 {
                     let following = timing.next_after(moment).unwrap();
                     assert!(following > moment, "{} after {moment}", timing.words());
                     for (seconds, expected) in [(0, moment), (1, moment)] {
-                        assert_eq!(timing.last_until(moment + seconds.seconds()), Some(expected), "{} until {moment} and {seconds} s", timing.words());
+                        assert_eq!(
+                            timing.last_until(moment + seconds.seconds()),
+                            Some(expected),
+                            "{} until {moment} and {seconds} s",
+                            timing.words()
+                        );
                     }
-                    assert_eq!(timing.last_until(following - 1.second()), Some(moment), "{} before {following}", timing.words());
+                    assert_eq!(
+                        timing.last_until(following - 1.second()),
+                        Some(moment),
+                        "{} before {following}",
+                        timing.words()
+                    );
                     moment = following;
                 }
             }
@@ -197,9 +223,24 @@ fn what_is_no_time_is_refused() {
         (json!({ "schedule": "@reboot" }), "UTC", "spec.schedule", "is not a cron schedule of five fields"),
         (json!({ "schedule": "0 0 30 2 *" }), "UTC", "spec.schedule", "never comes"),
         (json!({ "schedule": "0 0 31 4,6,9,11 *" }), "UTC", "spec.schedule", "never comes"),
-        (json!({ "schedule": "0 0 * * *" }), "Europe/Berln", "spec.timeZone", "\"Europe/Berln\" is not a time zone of the IANA database"),
-        (json!({ "monthly": { "week": 0, "day": "Monday", "at": "03:00" } }), "UTC", "spec.monthly.week", "week must be"),
-        (json!({ "monthly": { "week": 1, "day": "Monday", "at": "3am" } }), "UTC", "spec.monthly.at", "is not a time of day"),
+        (
+            json!({ "schedule": "0 0 * * *" }),
+            "Europe/Berln",
+            "spec.timeZone",
+            "\"Europe/Berln\" is not a time zone of the IANA database",
+        ),
+        (
+            json!({ "monthly": { "week": 0, "day": "Monday", "at": "03:00" } }),
+            "UTC",
+            "spec.monthly.week",
+            "week must be",
+        ),
+        (
+            json!({ "monthly": { "week": 1, "day": "Monday", "at": "3am" } }),
+            "UTC",
+            "spec.monthly.at",
+            "is not a time of day",
+        ),
         (json!({}), "UTC", "spec", "exactly one of"),
     ] {
         let problem = Timing::of(&spec(&fields, zone)).unwrap_err();
