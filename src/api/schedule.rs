@@ -1,4 +1,4 @@
-//! WorkflowSchedule: runs of a workflow at set times.
+//! `WorkflowSchedule`: runs of a workflow at set times.
 
 use std::collections::BTreeMap;
 

@@ -334,10 +334,10 @@ impl Work<'_> {
     fn workflow(&self) -> Sight {
         let name = &self.schedule.spec.workflow_ref.name;
         let reference = ObjectRef::new(name).within(&self.schedule.namespace().unwrap_or_default());
-        match self.ctx.stores.workflows.get(&reference).map(|guard| guard.as_ref().0.clone()) {
-            None => Sight::Missing,
-            Some(Err(broken)) => Sight::Unreadable(broken.error),
-            Some(Ok(workflow)) => Sight::Found(Box::new(workflow)),
+        let Some(guard) = self.ctx.stores.workflows.get(&reference) else { return Sight::Missing };
+        match &guard.0 {
+            Err(broken) => Sight::Unreadable(broken.error.clone()),
+            Ok(workflow) => Sight::Found(Box::new(workflow.clone())),
         }
     }
 
