@@ -105,12 +105,12 @@ pub struct AssumeRole {
 }
 
 /// Name of a grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct GrantName(#[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))] pub String);
 
 /// What some namespaces may cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("!(has(self.anyNode) && self.anyNode && has(self.nodeTags))", "nodeTags and anyNode: true exclude each other: leave out one of the two"))]
 pub struct Grant {
@@ -128,6 +128,14 @@ pub struct Grant {
     /// They may reach every managed node of the account, domain controllers included. Must be said out loud.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_node: bool,
+    /// The SNS topics that `notify` steps may publish to: ARNs, in which `*` stands for any characters of a topic's name. 64 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(regex(pattern = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_*-]{1,256}$"), length(max = 512))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub topic_arns: Vec<String>,
 }
 
 /// A token bucket of AWS's.

@@ -9,6 +9,7 @@ pub mod account;
 pub mod conditions;
 pub mod duration;
 pub mod fleet;
+pub mod leaves;
 pub mod names;
 pub mod owned;
 pub mod parameters;

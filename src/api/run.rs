@@ -233,6 +233,9 @@ pub struct StepStatus {
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub nodes: Vec<NodeStatus>,
+    /// What it waits for, where it can say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Its result where it has no nodes, as JSON, cut at 1,024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
@@ -291,6 +294,8 @@ pub enum Layer {
     Script,
     /// Step Functions: timeouts, limits.
     StepFunctions,
+    /// Another AWS service that a step called: throttling, its own faults.
+    AWS,
 }
 
 /// What failed, where, and what to do.

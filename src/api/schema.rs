@@ -43,9 +43,14 @@ pub fn node_tags(_: &mut SchemaGenerator) -> Schema {
 /// `what` is a CEL expression for the name of the thing, as in `'step ' + self.name`. Concatenation, because
 /// `join` and `filter` cost a hundred times as much of the API server's CEL budget.
 pub fn exactly_one(what: &str, fields: &[&str]) -> Rule {
-    let sum = fields.iter().map(|field| format!("(has(self.{field}) ? 1 : 0)")).collect::<Vec<_>>().join(" + ");
+    // What is a word of CEL's own is written with two underscores around it (Kubernetes, "Escaping" of CRD validation rules).
+    let has = |field: &str| {
+        let name = if field == "for" { "__for__" } else { field };
+        format!("has(self.{name})")
+    };
+    let sum = fields.iter().map(|field| format!("({} ? 1 : 0)", has(field))).collect::<Vec<_>>().join(" + ");
     let found =
-        fields.iter().map(|field| format!("(has(self.{field}) ? ' {field}' : '')")).collect::<Vec<_>>().join(" + ");
+        fields.iter().map(|field| format!("({} ? ' {field}' : '')", has(field))).collect::<Vec<_>>().join(" + ");
     let choice = fields.join(", ");
     let message =
         format!("{what} + ' needs exactly one of: {choice}; found:' + {found} + (({sum}) == 0 ? ' none' : '')");

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::duration::Span;
+pub use super::leaves::{Notify, Wait};
 use super::refs::Targets;
 use super::schema;
 
@@ -139,15 +140,6 @@ pub enum ErrorAction {
     Continue,
 }
 
-/// Waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Wait {
-    /// How long, as in `2m`.
-    #[serde(rename = "for")]
-    pub for_: Span,
-}
-
 /// Does nothing but give a result that later steps can read as `$steps.<name>.output`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -183,6 +175,8 @@ pub struct Call {
 pub enum StepKind<'a> {
     /// Runs a script on nodes.
     Powershell(&'a Powershell),
+    /// Publishes a message.
+    Notify(&'a Notify),
     /// Waits.
     Wait(&'a Wait),
     /// Gives a result.
@@ -278,7 +272,7 @@ macro_rules! steps {
             /// The step is skipped unless this expression gives true.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub when: Option<Expression>,
-            /// The longest time that one try of the step may take; a command that still runs then is cancelled. Default 1h, at most 2d for `powershell`.
+            /// The longest time that one try of the step may take; a command that still runs then is cancelled. Default 1h and at most 2d for `powershell`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub timeout: Option<Span>,
             /// When and how often to try again after a failure. 8 entries at most.
@@ -356,7 +350,9 @@ steps! {
         /// The script runs in Windows PowerShell 5.1 under `$ErrorActionPreference = 'Stop'`. A thrown or uncaught error, `exit N` with N other than 0, or
         /// a failing native command as the last one makes the node fail; 3010 and 1641 count as success that asks for a reboot. The step succeeds when every node does.
         powershell "powershell" Powershell => Powershell,
-        /// Waits.
+        /// Publishes a message to an SNS topic.
+        notify "notify" Notify => Notify,
+        /// Waits, for a time or until a moment.
         wait "wait" Wait => Wait,
         /// Gives a result that later steps can read.
         pass "pass" Pass => Pass,
@@ -366,11 +362,11 @@ steps! {
         call "call" Call => Call,
     }
     structs {
-        /// A step of the workflow. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        /// A step of the workflow. Exactly one type.
         Step, OnError {}
-        /// A step written inside a handler. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        /// A step written inside a handler. Exactly one type.
         LeafStep, OnErrorBlock {}
-        /// A step of a block. Exactly one type: `powershell`, `wait`, `pass`, `fail` or `call`.
+        /// A step of a block. Exactly one type.
         BlockStep, OnErrorBlock {}
     }
 }

@@ -106,8 +106,8 @@ fn what_is_wrong_with_one_manifest() {
                 "  steps:\n    - name: one\n      powershell: {script: Get-Date}\n      pass: {}\n    - name: two\n",
             ),
             &[
-                "a.yaml:7: spec.steps[0]: step one needs exactly one of: powershell, wait, pass, fail, call; found: powershell pass",
-                "a.yaml:10: spec.steps[1]: step two needs exactly one of: powershell, wait, pass, fail, call; found: none",
+                "a.yaml:7: spec.steps[0]: step one needs exactly one of: powershell, notify, wait, pass, fail, call; found: powershell pass",
+                "a.yaml:10: spec.steps[1]: step two needs exactly one of: powershell, notify, wait, pass, fail, call; found: none",
             ],
         ),
         (

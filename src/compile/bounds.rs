@@ -4,7 +4,7 @@
 
 use super::asl::HISTORY_LIMIT;
 use super::problem::Problem;
-use super::steps::{call, fail, pass, powershell, wait};
+use super::steps::{call, fail, notify, pass, powershell, wait};
 use super::tree::{Action, Step};
 
 /// Execution started and ended, `start` and `end`.
@@ -26,7 +26,8 @@ fn total(step: &Step<'_>) -> (u64, String) {
     let tries = 1 + step.retry.iter().map(|retry| u64::try_from(retry.attempts).unwrap_or(0)).sum::<u64>();
     let (one, how) = match &step.action {
         Action::Powershell(plan) => powershell::events(step, plan),
-        Action::Wait(_) => (wait::events(step), String::new()),
+        Action::Notify(_) => (notify::EVENTS, String::new()),
+        Action::Wait(plan) => (wait::events(step, plan), String::new()),
         Action::Pass(_) => (pass::EVENTS, String::new()),
         Action::Fail(_) => (fail::EVENTS, String::new()),
         Action::Call(plan) => {

@@ -13,7 +13,7 @@ use crate::api::steps::ErrorName;
 
 use super::asl::{Assign, Rule, State, assign, expression, quoted};
 use super::names;
-use super::steps::{call, fail, pass, powershell, wait};
+use super::steps::{call, fail, notify, pass, powershell, wait};
 use super::tree::{Action, Step};
 
 /// Seconds before a further try when the manifest says nothing.
@@ -50,7 +50,13 @@ impl Flow {
     /// ARN of the integration that calls Systems Manager.
     #[must_use]
     pub fn systems_manager(&self, action: &str) -> String {
-        format!("arn:{}:states:::aws-sdk:ssm:{action}", self.partition)
+        self.integration(&format!("aws-sdk:ssm:{action}"))
+    }
+
+    /// ARN of an integration.
+    #[must_use]
+    pub fn integration(&self, name: &str) -> String {
+        format!("arn:{}:states:::{name}", self.partition)
     }
 
     /// Adds a state.
@@ -80,7 +86,8 @@ impl Flow {
         }
         match &step.action {
             Action::Powershell(plan) => powershell::lay_out(self, step, plan, exits),
-            Action::Wait(seconds) => wait::lay_out(self, step, *seconds, exits),
+            Action::Notify(plan) => notify::lay_out(self, step, plan, exits),
+            Action::Wait(plan) => wait::lay_out(self, step, plan, exits),
             Action::Pass(result) => pass::lay_out(self, step, result, exits),
             Action::Fail(plan) => fail::lay_out(self, step, plan, exits),
             Action::Call(plan) => call::lay_out(self, step, plan, exits),
@@ -260,8 +267,8 @@ const KEPT: [&str; 3] = ["succeeded", "failed", "nodes"];
 
 fn first_part(action: &Action<'_>) -> &'static str {
     match action {
-        Action::Powershell(_) | Action::Call(_) => "begin",
-        Action::Wait(_) => "wait",
+        Action::Powershell(_) | Action::Call(_) | Action::Notify(_) => "begin",
+        Action::Wait(plan) => wait::first_part(plan),
         Action::Pass(_) => "pass",
         Action::Fail(_) => "raise",
     }

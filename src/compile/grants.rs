@@ -71,17 +71,72 @@ pub fn any(account: &Account<'_>, namespace: &str, path: &str) -> Result<(), Pro
     ))
 }
 
+/// Refuses what no grant of a namespace allows. `what` is what it may not, as in `publish to arn:…`; `field` the field of a grant that would allow
+/// it, and `value` what would have to stand there.
+///
+/// # Errors
+/// [`Problem`] at `path`, which names the grants.
+pub fn allowed(
+    account: &Account<'_>,
+    namespace: &str,
+    path: &str,
+    asked: &Asked<'_>,
+    allows: impl Fn(&Grant) -> bool,
+) -> Result<(), Problem> {
+    any(account, namespace, path)?;
+    if of(account.spec, namespace).any(allows) {
+        return Ok(());
+    }
+    let grants: Vec<&str> = of(account.spec, namespace).map(|grant| grant.name.0.as_str()).collect();
+    Err(Problem::new(
+        path,
+        format!(
+            "no grant of AwsAccount {} lets namespace {namespace} {}: ask the platform team for {} under {} of grant {}",
+            account.name,
+            asked.what,
+            asked.value,
+            asked.field,
+            grants.join(" or ")
+        ),
+    ))
+}
+
+/// What a manifest asks for that a grant must allow.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'q> {
+    /// In words, behind "may": `publish to arn:…`.
+    pub what: &'q str,
+    /// The field of a grant that would allow it.
+    pub field: &'q str,
+    /// What would have to stand there.
+    pub value: &'q str,
+}
+
+/// Whether a text matches a pattern in which `*` stands for any characters, also none.
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some((_, behind)) = rest.split_once(part) else { return false };
+        rest = behind;
+    }
+    true
+}
+
 /// The nodes that targets name, where there is no account to hold them against.
 ///
 /// # Errors
 /// [`Problem`] at `path` when Systems Manager would not take them.
 pub fn ungranted(targets: &Targets, path: &str) -> Result<Nodes, Problem> {
-    let free = Grant {
-        name: crate::api::account::GrantName(String::new()),
-        namespaces: Vec::new(),
-        node_tags: None,
-        any_node: true,
-    };
+    let free = Grant { any_node: true, ..Grant::default() };
     let nodes = intersect(&free, targets).ok_or_else(|| Problem::new(path, "a tag of these targets has no values"))?;
     limited(nodes, path, None)
 }
@@ -275,6 +330,19 @@ mod tests {
             reach(&grants, json!({ "tags": { "Role": ["a", "b", "c", "d", "e", "f"] } })).unwrap_err(),
             "with the nodeTags of grant ops these targets name 6 values of tag Role, and Systems Manager takes 5: use fewer, or a tag that they share"
         );
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text) in
+            [("a", "a"), ("a*", "a"), ("a*", "abc"), ("*", ""), ("a*c*e", "abcde"), ("a*b*b", "abb"), ("*b", "ab")]
+        {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("a", "ab"), ("a*", "b"), ("a*b*b", "ab"), ("a*c", "abcd"), ("", "a"), ("ab*ba", "aba")]
+        {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod place;
 pub mod powershell;
 pub mod problem;
 mod render;
+mod rights;
 pub mod ssm;
 pub mod steps;
 pub mod targets;

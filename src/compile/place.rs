@@ -18,6 +18,12 @@ impl<'a> Place<'a> {
         Self { account_id: &account.account_id, region: &account.region }
     }
 
+    /// Its Region.
+    #[must_use]
+    pub fn region(&self) -> &'a str {
+        self.region
+    }
+
     /// Partition: the second part of every ARN there.
     #[must_use]
     pub fn partition(&self) -> &'static str {

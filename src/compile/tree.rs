@@ -15,9 +15,10 @@ use super::asl::Assign;
 use super::expressions::{self, Entry, Scope};
 use super::grants::{self, Nodes};
 use super::names;
+use super::place;
 use super::problem::Problem;
 use super::ssm::Script;
-use super::steps::{call, fail, pass, powershell, wait};
+use super::steps::{call, fail, notify, pass, powershell, wait};
 use super::targets::TargetSet;
 
 /// How deep blocks may call blocks.
@@ -58,8 +59,10 @@ pub struct Handler<'a> {
 pub enum Action<'a> {
     /// Runs a script.
     Powershell(powershell::Plan),
-    /// Waits so many seconds.
-    Wait(u64),
+    /// Publishes a message.
+    Notify(notify::Plan),
+    /// Waits.
+    Wait(wait::Plan),
     /// Gives a result.
     Pass(serde_json::Value),
     /// Fails.
@@ -292,6 +295,7 @@ impl<'a> Reader<'a> {
         let context = Context { view, at, path: &path, scope, place };
         let (action, mut entry) = match view.kind {
             StepKind::Powershell(step) => powershell::read(self, &context, step),
+            StepKind::Notify(step) => notify::read(self, &context, step),
             StepKind::Wait(step) => wait::read(self, &context, step),
             StepKind::Pass(step) => pass::read(self, &context, step),
             StepKind::Fail(step) => fail::read(self, &context, step),
@@ -419,6 +423,24 @@ impl<'a> Reader<'a> {
             self.scripts.push((context.at.to_owned(), script(plugin.clone())));
         }
         plugin
+    }
+
+    /// Holds something against the account, where there is one, and notes what is wrong.
+    pub(super) fn granted(&mut self, check: impl FnOnce(&Account<'_>, &str, &place::Place<'_>) -> Result<(), Problem>) {
+        if let Some((account, namespace)) = self.account {
+            let place = place::Place::of(account.spec);
+            self.problems.extend(check(account, namespace, &place).err());
+        }
+    }
+
+    /// Refuses targets on a step that reaches no nodes.
+    pub(super) fn refuse_targets(&mut self, context: &Context<'_, 'a>, what: &str) {
+        if context.view.targets.is_some() {
+            self.problem(
+                format!("{}.targets", context.at),
+                format!("a {what} step has no use for targets: it reaches no nodes"),
+            );
+        }
     }
 
     /// Refuses what a step of this type has no use for.

@@ -16,9 +16,8 @@ use super::iam::{Condition, Policy, Statement};
 use super::place::Place;
 use super::problem::Problem;
 use super::ssm::{self, DOCUMENT_LIMIT, Script};
-use super::steps::powershell;
 use super::tree::{Action, Reader, Step};
-use super::{Account, bounds, grants, names, parameters, tree};
+use super::{Account, bounds, grants, names, parameters, rights, tree};
 
 /// Most characters of a role's inline policies in sum, white space not counted (IAM quotas).
 const POLICY_LIMIT: usize = 10_240;
@@ -109,20 +108,6 @@ fn document_problem(content: &Value, scripts: &[(String, Script)]) -> Option<Pro
     ))
 }
 
-/// The `powershell` steps, wherever they are.
-fn plans<'s>(steps: &'s [Step<'_>], found: &mut Vec<&'s powershell::Plan>) {
-    for step in steps {
-        match &step.action {
-            Action::Powershell(plan) => found.push(plan),
-            Action::Call(call) => plans(&call.steps, found),
-            Action::Wait(_) | Action::Pass(_) | Action::Fail(_) => {}
-        }
-        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
-            plans(handler, found);
-        }
-    }
-}
-
 fn role(
     owner: &Owner,
     account: &Account<'_>,
@@ -135,16 +120,14 @@ fn role(
     let trust = Statement {
         sid: "Execution".into(),
         service: Some("states.amazonaws.com"),
-        actions: vec!["sts:AssumeRole"],
+        actions: vec!["sts:AssumeRole".into()],
         resources: Vec::new(),
         // Step Functions acts for every account: only this machine's executions are meant (confused deputy).
         condition: Condition::default()
             .equals("aws:SourceAccount", [place.account_id])
             .arn_like("aws:SourceArn", [machine]),
     };
-    let mut found = Vec::new();
-    plans(steps, &mut found);
-    let statements = document.map_or_else(Vec::new, |document| powershell::needs(&found, place, &document.arn));
+    let statements = rights::statements(steps, place, document);
     let policies = if statements.is_empty() {
         BTreeMap::new()
     } else {

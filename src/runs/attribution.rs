@@ -16,7 +16,10 @@ const NAMED_NODES: usize = 5;
 /// What kind of failure it is: the table of errors, without the words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    NotAuthorized { action: String, resource: Option<String> },
+    NotAuthorized {
+        action: String,
+        resource: Option<String>,
+    },
     RoleNotAssumable,
     Throttled,
     UnknownInstance,
@@ -34,6 +37,11 @@ enum Kind {
     NodeDenied,
     InvalidOutput,
     Service,
+    /// A service other than Systems Manager refused the call.
+    Refused,
+    /// A service other than Systems Manager was too busy, or had a fault of its own.
+    Trouble,
+    StepTimedOut,
     Raised,
 }
 
@@ -66,6 +74,10 @@ impl Kind {
             // Arguments that no manifest could have made wrong: they are the compiler's.
             return Self::Runtime;
         }
+        if !error.starts_with("Ssm.") && !error.starts_with("States.") && of_a_service(error, cause) {
+            let busy = cause.contains("Rate exceeded") || error.contains("Throttl") || cause.contains("Status Code: 5");
+            return if busy { Self::Trouble } else { Self::Refused };
+        }
         if cause.contains("Rate exceeded") || service.contains("Throttling") || service.ends_with("TooManyRequests") {
             return Self::Throttled;
         }
@@ -90,8 +102,11 @@ impl Kind {
             Self::NotAuthorized { .. } | Self::RoleNotAssumable => Layer::IAM,
             Self::Throttled | Self::CommandCancelled | Self::Service => Layer::SSM,
             Self::UnknownInstance | Self::NodeUnreachable | Self::NodeDenied => Layer::Node,
-            Self::Document | Self::Expression | Self::NoTargets | Self::Raised => Layer::Manifest,
-            Self::RunTimedOut | Self::TooMuchData | Self::TooManyEvents | Self::Runtime => Layer::StepFunctions,
+            Self::Document | Self::Expression | Self::NoTargets | Self::Refused | Self::Raised => Layer::Manifest,
+            Self::Trouble => Layer::AWS,
+            Self::RunTimedOut | Self::StepTimedOut | Self::TooMuchData | Self::TooManyEvents | Self::Runtime => {
+                Layer::StepFunctions
+            }
             Self::ExitCode | Self::ScriptTimedOut | Self::InvalidOutput => Layer::Script,
         }
     }
@@ -110,6 +125,12 @@ impl Kind {
             _ => false,
         }
     }
+}
+
+/// Whether an error is what Step Functions makes of a service's: `SNS.NotFoundException`, `Ec2.Ec2Exception`, with the SDK's words in its cause.
+fn of_a_service(error: &str, cause: &str) -> bool {
+    let named = error.split_once('.').is_some_and(|(_, name)| name.ends_with("Exception"));
+    named && (cause.contains("Service: ") || cause.contains("Status Code: "))
 }
 
 /// `… is not authorized to perform: A on resource: R because …`, in the words of IAM's refusals.
@@ -137,7 +158,11 @@ pub fn attribute(story: &Story) -> Option<Failure> {
     // What the step said comes first: on the way out a handler may have raised another error.
     let error = step.and_then(|step| step.status.error.as_deref()).or(end.error.as_deref()).unwrap_or("States.Runtime");
     let cause = step.and_then(|step| step.cause.as_deref()).or(end.cause.as_deref()).unwrap_or_default();
-    let kind = Kind::of(error, cause);
+    let kind = match Kind::of(error, cause) {
+        // Nothing ran on nodes.
+        Kind::ScriptTimedOut if step.is_some_and(|step| step.status.command_id.is_none()) => Kind::StepTimedOut,
+        kind => kind,
+    };
     let node = step.and_then(|step| culprit(&kind, &step.status));
     Some(Failure {
         step: step.map(|step| step.status.path.clone()),
@@ -265,6 +290,9 @@ fn hint(kind: &Kind, step: Option<&Step>, node: Option<&NodeStatus>, cause: &str
         Kind::Document => format!("the workflow's Systems Manager document or the arguments of step {path} were refused: if the document was changed or deleted outside Windlass, wait until the WindowsWorkflow is Ready again; else correct the step's parameters, {again}"),
         Kind::RunTimedOut => "raise spec.timeout of the WindowsWorkflow or find what took so long (status.steps has the times); commands that still ran on nodes were cancelled; then create a new WorkflowRun".to_owned(),
         Kind::Expression => format!("correct the expression in step {path} of the WindowsWorkflow: it was evaluated with this run's parameters and earlier results and gave an error; {again}"),
+        Kind::Refused => format!("the service that step {path} calls refused what it was asked: correct the step's arguments, or what they name in AWS; {again}"),
+        Kind::Trouble => format!("the service that step {path} calls was too busy or had a fault of its own: give the step a retry for this error where doing it twice does no harm; {again}"),
+        Kind::StepTimedOut => format!("find what step {path} waited for, or raise its timeout or that of the call around it; {again}"),
         Kind::TooMuchData => format!("Step Functions carries 256 KiB from state to state: let the scripts print less, or set output: None where later steps do not need it; {again}"),
         Kind::TooManyEvents => "one execution may have 25,000 history events: use fewer steps, fewer retries or shorter timeouts, or split the workflow; then create a new WorkflowRun".to_owned(),
         Kind::Runtime => "AWS could not go on with the definition that Windlass made: please report this as a defect of Windlass, with the execution's ARN from status.executionArn".to_owned(),

@@ -22,6 +22,16 @@ fn plain(error: &str, cause: &str) -> Failure {
 }
 
 #[test]
+fn a_step_that_ran_nothing_on_nodes_and_took_too_long_is_no_scripts_failure() {
+    let report = json!({ "error": "Windlass.TimedOut", "cause": "it had not answered after 60 s" });
+    let history = History::new().state("Pass", "tell: begin", &json!({})).failed("tell", report);
+    let failure =
+        attribute(&fold(&history.fatal("Windlass.TimedOut", "it had not answered after 60 s").events())).unwrap();
+    assert_eq!((failure.layer, failure.cause.as_str()), (Layer::StepFunctions, "it had not answered after 60 s"));
+    assert!(failure.hint.starts_with("find what step tell waited for"), "{}", failure.hint);
+}
+
+#[test]
 fn every_error_has_its_layer_and_says_what_to_do() {
     let denied = "User: arn:aws:sts::111122223333:assumed-role/windlass_prod_ops_x/y is not authorized to perform: ssm:SendCommand on resource: arn:aws:ec2:eu-west-1:111122223333:instance/i-1 because no identity-based policy allows the ssm:SendCommand action (Service: Ssm, Status Code: 400)";
     for (error, cause, layer, hint) in [
@@ -96,6 +106,21 @@ fn every_error_has_its_layer_and_says_what_to_do() {
         ("Windlass.AccessDenied", "", Layer::Node, "AmazonSSMManagedInstanceCore"),
         ("Windlass.AccessDenied", denied, Layer::IAM, "may not perform ssm:SendCommand"),
         ("Windlass.InvalidOutput", "", Layer::Script, "ConvertTo-Json"),
+        (
+            "SNS.AuthorizationErrorException",
+            "User: r is not authorized to perform: SNS:Publish on resource: arn:aws:sns:eu-west-1:111122223333:t because no identity-based policy allows the SNS:Publish action (Service: AmazonSNS; Status Code: 403)",
+            Layer::IAM,
+            "may not perform SNS:Publish on arn:aws:sns:eu-west-1:111122223333:t",
+        ),
+        (
+            "SNS.NotFoundException",
+            "Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound)",
+            Layer::Manifest,
+            "correct the step's arguments",
+        ),
+        ("Ec2.Ec2Exception", "Rate exceeded (Service: Ec2, Status Code: 503)", Layer::AWS, "too busy"),
+        ("Ec2.Ec2Exception", "Unavailable (Service: Ec2, Status Code: 500)", Layer::AWS, "a fault of its own"),
+        ("Ops.MyException", "as a fail step says", Layer::Manifest, "on purpose"),
         ("Web.Unhealthy", "health answered 503", Layer::Manifest, "on purpose"),
     ] {
         let found = plain(error, cause);

@@ -9,9 +9,12 @@ use std::collections::HashMap;
 use k8s_openapi::jiff::Timestamp;
 
 use super::report::Report;
-use super::text::seconds;
+use super::text::{cut, seconds};
 use crate::api::run::{Progress, StepPhase, StepStatus};
 use crate::aws::executions::{Event, Status};
+
+/// Most characters of what a step says that it waits for.
+const MESSAGE_LIMIT: usize = 512;
 
 /// What an execution has done so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,7 +164,13 @@ impl Fold {
                 track.step.plugin = sent.plugin;
                 return;
             }
-            _ => return,
+            _ => {
+                // A step that waits long says for what.
+                if let Some(message) = Report::parse(event.output.as_deref()).message {
+                    track.step.status.message = Some(cut(&message, MESSAGE_LIMIT));
+                }
+                return;
+            }
         };
         let mut report = Report::parse(event.output.as_deref());
         track.step.cause = report.cause.take();
@@ -246,6 +255,7 @@ impl Track {
     /// A try has ended.
     fn close(&mut self, outcome: Try, position: usize, at: Timestamp) {
         self.settle(outcome, position);
+        self.step.status.message = None;
         self.step.status.finished_at = Some(seconds(at));
     }
 

@@ -48,12 +48,22 @@ fn a_step_that_succeeds() {
                 output: Some("hello".into()),
                 error_output: None,
             }],
+            message: None,
             output: None,
             error: None,
         }
     );
     assert_eq!((story.started_at, story.end.as_ref().map(|end| end.status)), (Some(at(1)), Some(Status::Succeeded)));
     assert_eq!(progress(&statuses(&story), 3), Progress { steps: "1/3".into(), nodes: Some("1/1".into()) });
+}
+
+#[test]
+fn a_step_that_waits_long_says_for_what_until_it_has_ended() {
+    let said = json!({ "message": "waits until 2026-12-01T22:00:00Z" });
+    let waiting = History::new().state("Pass", "settle: until", &said).enter("Wait", "settle: wait");
+    assert_eq!(fold(&waiting.events()).steps[0].status.message.as_deref(), Some("waits until 2026-12-01T22:00:00Z"));
+    let over = History::new().state("Pass", "settle: until", &said).done("settle", json!({}));
+    assert_eq!(fold(&over.events()).steps[0].status.message, None);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Report {
     pub error: Option<String>,
     /// What happened.
     pub cause: Option<String>,
+    /// What the step waits for from now on.
+    pub message: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -274,7 +274,10 @@ fn underway(steps: &[StepStatus]) -> String {
         || "running".to_owned(),
         |step| match &step.error {
             Some(error) => format!("at step {}, which failed with {error} and is tried again", step.path),
-            None => format!("at step {}", step.path),
+            None => match &step.message {
+                Some(message) => format!("at step {}, which {message}", step.path),
+                None => format!("at step {}", step.path),
+            },
         },
     )
 }

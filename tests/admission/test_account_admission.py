@@ -24,6 +24,7 @@ ACCEPTS = {
             grant("tagged", nodeTags={"OS": ["Windows"], "Role": ["web", "iis"]}),
             grant("any", namespaces=["ops", "web"], anyNode=True),
             grant("nothing-of-nodes"),
+            grant("topics", topicArns=["arn:aws:sns:eu-west-1:111122223333:iis-*"]),
         ]
     ),
     "quotas": account(quotas=[{"operation": "states:DescribeExecution", "bucket": 300, "refillPerSecond": 15}]),
@@ -46,7 +47,13 @@ def mismatch(path: str, value: str, pattern: str) -> str:
     return refused(f"{path}: Invalid value: \"{value}\": {path} in body should match '{pattern}'")
 
 
+TOPICS = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_*-]{1,256}$"
+
 REJECTS = {
+    "topics of any account": (
+        account(grants=[grant(topicArns=["arn:aws:sns:eu-west-1:*:iis"])]),
+        mismatch("spec.grants[0].topicArns[0]", "arn:aws:sns:eu-west-1:*:iis", TOPICS),
+    ),
     "unknown field": (account(oidcProviders=[]), unknown_fields("AwsAccount", "spec.oidcProviders")),
     "misspelt field of a grant": (account(grants=[grant(nodeTag={"OS": ["x"]})]), unknown_fields("AwsAccount", "spec.grants[0].nodeTag")),
     "no account": (

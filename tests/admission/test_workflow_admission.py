@@ -3,6 +3,7 @@
 import pytest
 from admission_bench import NOT_ALL_CHECKED, SHELL, Admission, refusal, step, unknown_fields, workflow
 
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:iis-changes"
 BLOCK = {"name": "undo", "steps": [step("restore")]}
 
 ACCEPTS = {
@@ -14,6 +15,9 @@ ACCEPTS = {
         step("d", **{"pass": {}}),
         step("e", call={"block": "undo"}),
         step("f", fail={"error": "Ops.Stop", "cause": "{% $steps.a.output %}"}),
+        step("g", notify={"topicArn": TOPIC, "subject": "s", "message": "{% $run.name %}"}),
+        step("h", wait={"until": "2026-12-01T22:00:00+01:00"}),
+        step("i", wait={"until": "{% $params.at %}"}),
         blocks=[BLOCK],
     ),
     "options of a step": workflow(
@@ -62,7 +66,12 @@ def unknown(*fields: str) -> str:
     return unknown_fields("WindowsWorkflow", *fields)
 
 
-TYPES = "powershell, wait, pass, fail, call"
+TYPES = "powershell, notify, wait, pass, fail, call"
+
+TOPICS = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+MOMENT = (
+    r"^(\{%[\s\S]*%\}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-2][0-9]:[0-5][0-9]))$"
+)
 
 REJECTS = {
     "unknown field": (workflow(concurrency="Forbid"), unknown("spec.concurrency")),
@@ -105,6 +114,23 @@ REJECTS = {
     "a bad duration": (
         workflow(step(wait={"for": "2 min"})),
         refused("spec.steps[0].wait.for: Invalid value: \"2 min\": spec.steps[0].wait.for in body should match '^[1-9][0-9]{0,7}(s|m|h|d)$'"),
+    ),
+    "a wait both ways": (
+        workflow(step(wait={"for": "1m", "until": "2026-12-01T22:00:00Z"})),
+        refused("spec.steps[0].wait: Invalid value: wait needs exactly one of: for, until; found: for until"),
+    ),
+    "a wait neither way": (workflow(step(wait={})), refused("spec.steps[0].wait: Invalid value: wait needs exactly one of: for, until; found: none")),
+    "a moment without an offset": (
+        workflow(step(wait={"until": "2026-12-01T22:00:00"})),
+        refused(f"spec.steps[0].wait.until: Invalid value: \"2026-12-01T22:00:00\": spec.steps[0].wait.until in body should match '{MOMENT}'"),
+    ),
+    "a topic that is none": (
+        workflow(step(notify={"topicArn": f"{TOPIC}.fifo", "message": "x"})),
+        refused(f"spec.steps[0].notify.topicArn: Invalid value: \"{TOPIC}.fifo\": spec.steps[0].notify.topicArn in body should match '{TOPICS}'"),
+    ),
+    "a message without text": (
+        workflow(step(notify={"topicArn": TOPIC, "message": ""})),
+        refused('spec.steps[0].notify.message: Invalid value: "": spec.steps[0].notify.message in body should be at least 1 chars long'),
     ),
     "a duration of nothing": (
         workflow(timeout="0s"),

@@ -58,6 +58,7 @@ class Account:
 
     def __init__(self, bed: Bed):
         self.control = bed.control
+        self.bed = bed
         self.iam, self.ssm, self.sfn = bed.boto3("iam"), bed.boto3("ssm"), bed.boto3("stepfunctions")
 
     def nodes(self, *numbers: int, tags: dict[str, str] | None = None, **fields: Any) -> list[dict[str, Any]]:
@@ -74,8 +75,8 @@ class Account:
         (node,) = (node for node in self.control.nodes() if node["id"] == node_id(number))
         self.control.put_node(node | {"rules": [*node["rules"], {"match": match, **rule}]})
 
-    def deploy(self, case: str) -> "Machine":
-        """Creates a case's role, document and state machine."""
+    def deploy(self, case: str, without: str | None = None) -> "Machine":
+        """Creates a case's role (lacking the action `without`), document and state machine."""
         (path,) = (path for path in CASES if path.name == case)
         role, content, definition = load(path, "role"), load(path, "document"), load(path, "definition")
         body = role["body"]
@@ -87,6 +88,10 @@ class Account:
         )
         role_arn = made["Role"]["Arn"]
         for name, policy in ((entry["PolicyName"], entry["PolicyDocument"]) for entry in body["Policies"]):
+            if without is not None:
+                lacking(policy, without)
+            if not policy["Statement"]:
+                continue
             self.iam.put_role_policy(RoleName=role["name"], PolicyName=name, PolicyDocument=json.dumps(policy))
         if content is not None:
             document = definition["States"]["start"]["Assign"]["document"]
@@ -101,6 +106,20 @@ class Account:
         return self.ssm.list_commands()["Commands"][::-1]
 
 
+def actions(case: str) -> list[str]:
+    """Every action that a case's role is allowed."""
+    (path,) = (path for path in CASES if path.name == case)
+    policies = (entry["PolicyDocument"] for entry in load(path, "role")["body"]["Policies"])
+    return sorted({action for policy in policies for statement in policy["Statement"] for action in statement["Action"]})
+
+
+def lacking(policy: dict[str, Any], action: str) -> None:
+    """Takes an action out of a policy."""
+    for statement in policy["Statement"]:
+        statement["Action"] = [allowed for allowed in statement["Action"] if allowed != action]
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Action"]]
+
+
 @dataclass
 class Machine:
     """A deployed case."""
@@ -108,11 +127,13 @@ class Machine:
     account: Account
     arn: str
     role: str
+    last: str = ""
 
     def start(self, name: str = "run", run: dict[str, Any] | None = None, **params: Any) -> str:
         """Starts an execution as Windlass does."""
         given = {"run": run or {"id": "0123456789abcdef", "uid": "u", "name": name, "namespace": "ops"}, "params": params}
-        return self.account.sfn.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given))["executionArn"]
+        self.last = self.account.sfn.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given))["executionArn"]
+        return self.last
 
     def end(self, execution: str) -> Ended:
         """Waits until an execution has ended."""

@@ -60,6 +60,10 @@ pub struct Machine {
 
 /// A state.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a definition has thousands at most, and most of them are tasks' companions"
+)]
 pub enum State {
     /// Computes.
     Pass {
@@ -136,6 +140,8 @@ pub struct Task {
     pub assign: Assign,
     /// Output, from `$states.result`.
     pub output: Value,
+    /// Longest time, in seconds: a number or an expression.
+    pub timeout: Option<Value>,
     /// Further tries.
     pub retry: Vec<Retry>,
     /// What to do with errors, tried in order.
@@ -241,6 +247,9 @@ impl Task {
         state.insert("Arguments".into(), self.arguments.clone());
         put_assign(&mut state, &self.assign);
         state.insert("Output".into(), self.output.clone());
+        if let Some(seconds) = &self.timeout {
+            state.insert("TimeoutSeconds".into(), seconds.clone());
+        }
         if !self.retry.is_empty() {
             state.insert("Retry".into(), self.retry.iter().map(Retry::to_value).collect());
         }
@@ -311,6 +320,7 @@ mod tests {
                         arguments: json!({}),
                         assign: assign([("x", json!(1))]),
                         output: json!({}),
+                        timeout: Some(json!(9)),
                         retry: vec![
                             Retry { errors: vec!["E"], interval: 1, attempts: 0 },
                             Retry { errors: vec!["F"], interval: 2, attempts: 3 },
@@ -326,7 +336,7 @@ mod tests {
             machine.to_value().to_string(),
             concat!(
                 r#"{"Comment":"c","QueryLanguage":"JSONata","StartAt":"a","TimeoutSeconds":60,"States":{"#,
-                r#""a":{"Type":"Task","Resource":"r","Arguments":{},"Assign":{"x":1},"Output":{},"#,
+                r#""a":{"Type":"Task","Resource":"r","Arguments":{},"Assign":{"x":1},"Output":{},"TimeoutSeconds":9,"#,
                 r#""Retry":[{"ErrorEquals":["E"],"MaxAttempts":0},{"ErrorEquals":["F"],"IntervalSeconds":2,"BackoffRate":2,"MaxAttempts":3}],"#,
                 r#""Catch":[{"ErrorEquals":["States.ALL"],"Next":"b"}],"Next":"b"},"#,
                 r#""b":{"Type":"Choice","Choices":[{"Condition":"{% true %}","Next":"c"}],"Default":"d"}}}"#

@@ -47,7 +47,7 @@ pub struct Statement {
     /// Who; in trust policies only.
     pub service: Option<&'static str>,
     /// Actions.
-    pub actions: Vec<&'static str>,
+    pub actions: Vec<String>,
     /// Resources; none in trust policies.
     pub resources: Vec<String>,
     /// Conditions.

@@ -2,6 +2,8 @@
 
 pub mod call;
 pub mod fail;
+pub mod notify;
 pub mod pass;
 pub mod powershell;
+pub mod service;
 pub mod wait;

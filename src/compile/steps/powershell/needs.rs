@@ -12,10 +12,10 @@ pub(in super::super::super) fn needs(plans: &[&Plan], place: &Place<'_>, documen
     if plans.is_empty() {
         return Vec::new();
     }
-    let allow = |sid: String, actions: Vec<&'static str>, resources: Vec<String>, condition: Condition| Statement {
+    let allow = |sid: String, actions: Vec<&str>, resources: Vec<String>, condition: Condition| Statement {
         sid,
         service: None,
-        actions,
+        actions: actions.into_iter().map(str::to_owned).collect(),
         resources,
         condition,
     };

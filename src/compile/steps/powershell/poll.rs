@@ -33,6 +33,7 @@ impl States<'_> {
             arguments: json!({ "CommandId": "{% $work.commandId %}" }),
             assign: assign([("work", json!(expression(seen)))]),
             output: shown,
+            timeout: None,
             retry: patience(),
             // A command that cannot be watched must not run on unwatched.
             catch: vec![self.caught("cancel")],
@@ -71,6 +72,7 @@ impl States<'_> {
             arguments: json!({ "CommandId": "{% $work.commandId %}" }),
             assign: assign([("work", merged("{\"cancelled\": true}"))]),
             output: json!({}),
+            timeout: None,
             retry: patience(),
             catch: vec![Catch {
                 errors: vec!["States.ALL"],

@@ -33,6 +33,7 @@ impl States<'_> {
             assign: assign([("work", sent("$states.result.Command.CommandId"))]),
             // The plugin is for whoever reads the history: output of a command is asked for by plugin.
             output: json!({ "commandId": "{% $states.result.Command.CommandId %}", "plugin": self.plan.plugin }),
+            timeout: None,
             retry: Vec::new(),
             catch: vec![refused],
             next: self.name("wait"),
@@ -115,6 +116,7 @@ impl States<'_> {
             }),
             assign: assign([("work", json!(expression(&code)))]),
             output: json!({}),
+            timeout: None,
             retry: patience(),
             catch: vec![Catch {
                 errors: vec!["States.ALL"],

@@ -1,0 +1,68 @@
+//! What an execution role must be allowed: the needs of its workflow's steps, each statement once.
+
+use super::blueprint::Document;
+use super::iam::{Condition, Statement};
+use super::place::Place;
+use super::steps::{notify, powershell};
+use super::tree::{Action, Step};
+
+/// The statements of a workflow's role.
+#[must_use]
+pub fn statements(steps: &[Step<'_>], place: &Place<'_>, document: Option<&Document>) -> Vec<Statement> {
+    let mut found = Vec::new();
+    actions(steps, &mut found);
+    let scripts: Vec<&powershell::Plan> = found
+        .iter()
+        .filter_map(|action| match action {
+            Action::Powershell(plan) => Some(plan),
+            _ => None,
+        })
+        .collect();
+    let mut all = document.map_or_else(Vec::new, |document| powershell::needs(&scripts, place, &document.arn));
+    for action in found {
+        match action {
+            Action::Notify(plan) => add(&mut all, notify::needs(plan)),
+            Action::Powershell(_) | Action::Wait(_) | Action::Pass(_) | Action::Fail(_) | Action::Call(_) => {}
+        }
+    }
+    all
+}
+
+/// What the steps do, wherever they are.
+fn actions<'s, 'a>(steps: &'s [Step<'a>], found: &mut Vec<&'s Action<'a>>) {
+    for step in steps {
+        found.push(&step.action);
+        if let Action::Call(call) = &step.action {
+            actions(&call.steps, found);
+        }
+        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
+            actions(handler, found);
+        }
+    }
+}
+
+/// Adds statements; one that is there already under its name takes the new one's resources.
+fn add(all: &mut Vec<Statement>, needs: Vec<Statement>) {
+    for need in needs {
+        let same = |known: &&mut Statement| known.sid == need.sid;
+        if let Some(known) = all.iter_mut().find(same) {
+            known.resources.extend(need.resources);
+            known.resources.sort();
+            known.resources.dedup();
+        } else {
+            all.push(need);
+        }
+    }
+}
+
+/// A statement without a condition. Its name stands for its actions: statements of one name have the same.
+#[must_use]
+pub fn allow(sid: impl Into<String>, actions: &[&str], resources: Vec<String>) -> Statement {
+    Statement {
+        sid: sid.into(),
+        service: None,
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        resources,
+        condition: Condition::default(),
+    }
+}
