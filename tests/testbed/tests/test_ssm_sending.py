@@ -223,9 +223,6 @@ def test_the_hash_of_the_document_is_checked(bench: Bench):
 @pytest.mark.parametrize(
     "more",
     [
-        {"OutputS3BucketName": "bucket"},
-        {"OutputS3BucketName": "bucket", "OutputS3KeyPrefix": "prefix"},
-        {"CloudWatchOutputConfig": {"CloudWatchOutputEnabled": True}},
         {"ServiceRoleArn": "arn:aws:iam::111122223333:role/sns", "NotificationConfig": {"NotificationArn": "arn:aws:sns:x"}},
         {"AlarmConfiguration": {"Alarms": [{"Name": "alarm"}]}},
     ],

@@ -7,14 +7,17 @@ ValidateExecutionTimeout), ``agent/framework/processor`` (processInProgressDocum
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from . import plugins, preconditions
+from . import plugins, preconditions, uploads
 from .arguments import substitute
 from .content import Step
-from .fleet import Fleet
 from .nodes import Node, Rule
-from .patching.operation import Operation, Patching
+from .patching.operation import Operation
 from .records import Command, Invocation, Plugin
+
+if TYPE_CHECKING:
+    from .model import Account
 
 #: Exit code with which a script asks the agent to restart the machine and *run the script again*.
 REBOOT_CODE = {"Windows": 3010, "Linux": 194}
@@ -46,10 +49,9 @@ def script(step: Step, arguments: dict[str, object]) -> str:
 class Run:
     """One document on one node, from delivery to the agent's last word."""
 
-    def __init__(self, fleet: Fleet, command: Command, invocation: Invocation, ended: Callable[[], None], patching: Patching):
-        self._fleet, self._scheduler = fleet, fleet.scheduler
+    def __init__(self, account: "Account", command: Command, invocation: Invocation, ended: Callable[[], None]):
+        self._account, self._fleet, self._scheduler = account, account.system.fleet, account.system.scheduler
         self._command, self._invocation, self._ended = command, invocation, ended
-        self._patching = patching
         self._steps = command.content.steps
         self._index = 0
         self._resumes = 0
@@ -140,7 +142,7 @@ class Run:
         if rule.times is not None:
             rule.times -= 1
         timeout = timeout_of(substitute(step.inputs, self._command.arguments))
-        if rule.match == "" and (operation := self._patching.operation(node, self._command, plugin.started)):
+        if rule.match == "" and (operation := self._account.patching.operation(node, self._command, plugin.started)):
             return self._patch(plugin, operation, timeout, node)
         if rule.outcome == "TerminatedDuringRun":
             return self._soon(rule.duration, self._terminated)
@@ -204,6 +206,7 @@ class Run:
         plugin.details, plugin.code, plugin.message = details, code, message
         plugin.stdout, plugin.stderr = plugin.stdout + stdout, plugin.stderr + stderr
         plugin.started, plugin.ended = plugin.started or now, now
+        uploads.store(self._account, self._command, self._invocation, self._steps[self._index], plugin)
         self._index += 1
         self._next()
 

@@ -1,13 +1,14 @@
 """Commands in the shapes of the API: Command, CommandInvocation, CommandPlugin, GetCommandInvocationResult."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from . import output, verdict
+from . import output, uploads, verdict
 from .errors import ServiceError
 from .records import STATUS, Command, Invocation, Plugin
 
-_CLOUD_WATCH_OFF = {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False}
-
+if TYPE_CHECKING:
+    from .model import Account
 
 def command(record: Command) -> dict:
     """``Command``."""
@@ -27,8 +28,8 @@ def command(record: Command) -> dict:
         "RequestedDateTime": instant(record.requested),
         "Status": status,
         "StatusDetails": details,
-        "OutputS3BucketName": "",
-        "OutputS3KeyPrefix": "",
+        "OutputS3BucketName": request.get("OutputS3BucketName", ""),
+        "OutputS3KeyPrefix": request.get("OutputS3KeyPrefix", ""),
         "MaxConcurrency": request.get("MaxConcurrency", "50"),
         "MaxErrors": request.get("MaxErrors", "0"),
         "TargetCount": len(record.invocations),
@@ -37,14 +38,20 @@ def command(record: Command) -> dict:
         "DeliveryTimedOutCount": record.count("DeliveryTimedOut"),
         "ServiceRole": "",
         "NotificationConfig": {"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""},
-        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+        "CloudWatchOutputConfig": _cloud_watch(record),
     }
-    if "TimeoutSeconds" in request:
-        shown["TimeoutSeconds"] = request["TimeoutSeconds"]
+    for name in ("TimeoutSeconds", "OutputS3Region"):
+        if name in request:
+            shown[name] = request[name]
     return shown
 
 
-def invocation(record: Command, one: Invocation, details: bool) -> dict:
+def _cloud_watch(record: Command) -> dict:
+    group = uploads.log_group(record)
+    return {"CloudWatchLogGroupName": group, "CloudWatchOutputEnabled": bool(group)}
+
+
+def invocation(account: "Account", record: Command, one: Invocation, details: bool) -> dict:
     """``CommandInvocation``; its plugins and their output only when asked for."""
     return {
         "CommandId": record.id,
@@ -57,16 +64,16 @@ def invocation(record: Command, one: Invocation, details: bool) -> dict:
         "Status": STATUS[one.details],
         "StatusDetails": one.details,
         "TraceOutput": "",
-        "StandardOutputUrl": "",
-        "StandardErrorUrl": "",
-        "CommandPlugins": [_plugin(plugin) for plugin in one.plugins] if details else [],
+        "StandardOutputUrl": uploads.url(account, record, one),
+        "StandardErrorUrl": uploads.url(account, record, one),
+        "CommandPlugins": [_plugin(account, record, one, index) for index in range(len(one.plugins))] if details else [],
         "ServiceRole": "",
         "NotificationConfig": {"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""},
-        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+        "CloudWatchOutputConfig": _cloud_watch(record),
     }
 
 
-def result(record: Command, one: Invocation, plugin_name: str | None) -> dict:
+def result(account: "Account", record: Command, one: Invocation, plugin_name: str | None) -> dict:
     """``GetCommandInvocationResult``: of the step named, or of the only one; of several unnamed, the whole's status."""
     named = next((p for p in one.plugins if p.name == plugin_name), None)
     if plugin_name is not None and named is None:
@@ -88,10 +95,10 @@ def result(record: Command, one: Invocation, plugin_name: str | None) -> dict:
         "Status": STATUS[details],
         "StatusDetails": details,
         "StandardOutputContent": _stdout(shown),
-        "StandardOutputUrl": "",
+        "StandardOutputUrl": _url(account, record, one, shown, "stdout"),
         "StandardErrorContent": _stderr(shown),
-        "StandardErrorUrl": "",
-        "CloudWatchOutputConfig": _CLOUD_WATCH_OFF,
+        "StandardErrorUrl": _url(account, record, one, shown, "stderr"),
+        "CloudWatchOutputConfig": _cloud_watch(record),
     }
 
 
@@ -100,18 +107,26 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
-def _plugin(plugin: Plugin) -> dict:
+def _url(account: "Account", record: Command, one: Invocation, plugin: Plugin | None, stream: str) -> str:
+    if plugin is None:
+        return uploads.url(account, record, one)
+    return uploads.url(account, record, one, record.content.steps[next(i for i, one_of in enumerate(one.plugins) if one_of is plugin)], stream)
+
+
+def _plugin(account: "Account", record: Command, one: Invocation, index: int) -> dict:
+    plugin, step = one.plugins[index], record.content.steps[index]
+    bucket = record.request.get("OutputS3BucketName", "")
     shown = {
         "Name": plugin.name,
         "Status": {"Delayed": "Pending", "Cancelling": "InProgress"}.get(plugin.details, STATUS[plugin.details]),
         "StatusDetails": plugin.details,
         "ResponseCode": plugin.code,
         "Output": _output(plugin),
-        "StandardOutputUrl": "",
-        "StandardErrorUrl": "",
-        "OutputS3Region": "",
-        "OutputS3BucketName": "",
-        "OutputS3KeyPrefix": "",
+        "StandardOutputUrl": uploads.url(account, record, one, step, "stdout"),
+        "StandardErrorUrl": uploads.url(account, record, one, step, "stderr"),
+        "OutputS3Region": (record.request.get("OutputS3Region") or account.region) if bucket else "",
+        "OutputS3BucketName": bucket,
+        "OutputS3KeyPrefix": uploads.folder(record, one, step) if bucket else "",
     }
     if plugin.started is not None:
         shown["ResponseStartDateTime"] = instant(plugin.started)

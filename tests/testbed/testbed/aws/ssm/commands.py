@@ -1,6 +1,6 @@
 """Sending and cancelling commands: what AWS accepts, and what it refuses at once.
 
-Errors: ``InvalidDocument``, ``InvalidDocumentVersion``, ``InvalidInstanceId``, ``DuplicateInstanceId``,
+Errors: ``InvalidOutputFolder``, ``InvalidDocument``, ``InvalidDocumentVersion``, ``InvalidInstanceId``, ``DuplicateInstanceId``,
 ``InvalidParameters``, ``UnsupportedPlatformType``, ``MaxDocumentSizeExceeded``, ``InvalidCommandId``.
 There is no client token: the same request sent twice is two commands.
 """
@@ -8,7 +8,7 @@ There is no client token: the same request sent twice is two commands.
 import uuid
 from typing import TYPE_CHECKING
 
-from . import arguments, targets
+from . import arguments, targets, uploads
 from .agent import timeout_of
 from .content import Content
 from .delivery import Delivery
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 DEFAULT_DELIVERY_TIMEOUT = 3_600
 
 _NOT_BUILT = {
-    "OutputS3BucketName": "output to S3",
-    "OutputS3KeyPrefix": "output to S3",
-    "OutputS3Region": "output to S3",
     "NotificationConfig": "notifications of commands",
     "ServiceRoleArn": "notifications of commands",
     "AlarmConfiguration": "alarms of commands",
@@ -50,6 +47,7 @@ class Commands:
         _check_hash(request, version)
         ids = self._ids(request, version.content)
         bound = arguments.bind(version.content, request.get("Parameters") or {})
+        uploads.check(self._account, request)
         command = self._record(request, version.content, bound)
         delivery = Delivery(self._account, command)
         self._commands[command.id], self._deliveries[command.id] = command, delivery
@@ -127,8 +125,6 @@ def _refuse_not_built(request: dict) -> None:
     for name, feature in _NOT_BUILT.items():
         if request.get(name):
             raise not_built(f"{feature} ({name})")
-    if (request.get("CloudWatchOutputConfig") or {}).get("CloudWatchOutputEnabled"):
-        raise not_built("output to CloudWatch Logs (CloudWatchOutputConfig)")
 
 
 def _check_hash(request: dict, version: Version) -> None:

@@ -103,7 +103,7 @@ class Delivery:
 
     def _deliver(self, invocation: Invocation, node: Node) -> None:
         invocation.details = "InProgress"
-        run = agent.Run(self._fleet, self._command, invocation, lambda: self._ended(invocation), self._account.patching)
+        run = agent.Run(self._account, self._command, invocation, lambda: self._ended(invocation))
         self._active[node.id] = run
         run.begin(node)
 

@@ -57,7 +57,7 @@ def list_command_invocations(account: Account, request: dict) -> dict:
     ]
     chosen, token = page(found, request, lambda pair: f"{pair[0].id}/{pair[1].node_id}")
     details = bool(request.get("Details"))
-    return _with_token({"CommandInvocations": [views.invocation(c, i, details) for c, i in chosen]}, token)
+    return _with_token({"CommandInvocations": [views.invocation(account, c, i, details) for c, i in chosen]}, token)
 
 
 def get_command_invocation(account: Account, request: dict) -> dict:
@@ -66,7 +66,7 @@ def get_command_invocation(account: Account, request: dict) -> dict:
     invocation = command.invocations.get(request["InstanceId"]) if command else None
     if command is None or invocation is None or not _visible(account, command):
         raise ServiceError("InvocationDoesNotExist", "")
-    return views.result(command, invocation, request.get("PluginName"))
+    return views.result(account, command, invocation, request.get("PluginName"))
 
 
 class _CommandFilter:
