@@ -5,14 +5,18 @@ from botocore.exceptions import ClientError
 from ssm_bench import Bench, node_id, refused
 
 BUILT = {
-    "AddTagsToResource", "CancelCommand", "CreateDocument", "DeleteDocument", "DeleteParameter", "DeleteParameters",
-    "DescribeAutomationExecutions", "DescribeAutomationStepExecutions", "DescribeDocument", "DescribeInstanceInformation",
+    "AddTagsToResource", "CancelCommand", "CreateAssociation", "CreateDocument", "DeleteAssociation", "DeleteDocument",
+    "DeleteParameter", "DeleteParameters", "DescribeAssociation", "DescribeAssociationExecutionTargets",
+    "DescribeAssociationExecutions", "DescribeAutomationExecutions", "DescribeAutomationStepExecutions", "DescribeDocument",
+    "DescribeDocumentPermission", "DescribeInstanceAssociationsStatus", "DescribeInstanceInformation",
     "DescribeInstancePatchStates", "DescribeInstancePatches", "DescribeParameters", "DescribePatchBaselines",
     "GetAutomationExecution", "GetCalendarState", "GetCommandInvocation", "GetDefaultPatchBaseline", "GetDocument",
     "GetParameter", "GetParameterHistory", "GetParameters", "GetParametersByPath", "GetPatchBaseline", "LabelParameterVersion",
-    "ListCommandInvocations", "ListCommands", "ListDocumentVersions", "ListDocuments", "ListTagsForResource", "PutParameter",
-    "RemoveTagsFromResource", "SendAutomationSignal", "SendCommand", "StartAutomationExecution", "StopAutomationExecution",
-    "UnlabelParameterVersion", "UpdateDocument", "UpdateDocumentDefaultVersion",
+    "ListAssociationVersions", "ListAssociations", "ListCommandInvocations", "ListCommands", "ListComplianceItems",
+    "ListComplianceSummaries", "ListDocumentVersions", "ListDocuments", "ListResourceComplianceSummaries",
+    "ListTagsForResource", "ModifyDocumentPermission", "PutComplianceItems", "PutParameter", "RemoveTagsFromResource",
+    "SendAutomationSignal", "SendCommand", "StartAssociationsOnce", "StartAutomationExecution", "StopAutomationExecution",
+    "UnlabelParameterVersion", "UpdateAssociation", "UpdateDocument", "UpdateDocumentDefaultVersion",
 }  # fmt: skip
 
 
@@ -33,7 +37,6 @@ def test_every_other_operation_of_the_service_is_an_unknown_action(bench: Bench)
 @pytest.mark.parametrize(
     ("method", "request_"),
     [
-        ("create_association", {"Name": "AWS-RunPowerShellScript", "Targets": [{"Key": "tag:Role", "Values": ["web"]}]}),
         ("create_maintenance_window", {"Name": "night", "Schedule": "rate(1 day)", "Duration": 2, "Cutoff": 1,
                                        "AllowUnassociatedTargets": True}),
         ("start_session", {"Target": node_id(1)}),

@@ -15,13 +15,15 @@ Touched = tuple[str, str, dict[str, object]]
 
 _BY_NAME = (
     "CreateDocument", "UpdateDocument", "UpdateDocumentDefaultVersion", "DescribeDocument", "GetDocument",
-    "DeleteDocument", "ListDocumentVersions",
+    "DeleteDocument", "ListDocumentVersions", "ModifyDocumentPermission", "DescribeDocumentPermission",
 )  # fmt: skip
 _PARAMETERS_BY_NAME = ("PutParameter", "GetParameter", "GetParameterHistory", "DeleteParameter", "LabelParameterVersion",
                        "UnlabelParameterVersion")  # fmt: skip
 _PARAMETERS_BY_NAMES = ("GetParameters", "DeleteParameters")
 _AUTOMATION = ("StartAutomationExecution", "GetAutomationExecution", "StopAutomationExecution", "SendAutomationSignal",
                "DescribeAutomationStepExecutions")  # fmt: skip
+_ASSOCIATIONS = ("CreateAssociation", "UpdateAssociation", "DeleteAssociation", "DescribeAssociation", "ListAssociationVersions",
+                 "StartAssociationsOnce", "DescribeAssociationExecutions", "DescribeAssociationExecutionTargets")  # fmt: skip
 _TAGGING = ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource")
 
 
@@ -46,6 +48,12 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
         named = request.get("BaselineId", "")
         prefix = f"arn:{account.partition}:ssm:{account.region}:{account.account}:patchbaseline/"
         return [(action, named if named.startswith("arn:") else prefix + named, {})]
+    if operation in _ASSOCIATIONS:
+        return _associations(action, operation, request, account)
+    if operation == "PutComplianceItems":
+        node_id = request.get("ResourceId", "")
+        node = account.node(node_id)
+        return [(action, account.node_arn(node_id), _resource_tags(node.tags if node else {}))]
     if operation in _AUTOMATION:
         return _automation(action, operation, request, account)
     if operation in _PARAMETERS_BY_NAME:
@@ -74,6 +82,35 @@ def _send_command(action: str, request: dict, account: Account) -> list[Touched]
         node = account.node(node_id)
         touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
     return touched
+
+
+def _associations(action: str, operation: str, request: dict, account: Account) -> list[Touched]:
+    """The association; where one is made or changed also its document and the nodes that it names (tags name none).
+
+    An update needs DescribeAssociation besides (API reference, UpdateAssociation).
+    """
+    prefix = f"arn:{account.partition}:ssm:{account.region}:{account.account}:association"
+    touched: list[Touched] = []
+    ids = [request["AssociationId"]] if request.get("AssociationId") else request.get("AssociationIds") or []
+    known = {association.id: association for association in account.associations.all()}
+    for each in ids:
+        tags = known[each].tags if each in known else {}
+        touched.append((action, f"{prefix}/{each}", _resource_tags(tags)))
+        if operation == "UpdateAssociation":
+            touched.append(("ssm:DescribeAssociation", f"{prefix}/{each}", _resource_tags(tags)))
+    if request.get("Name"):
+        name = request["Name"]
+        touched.append((action, account.documents.arn(name), _document_context(name, {}, account) | _requested_tags(request)))
+    named = [request["InstanceId"]] if request.get("InstanceId") else []
+    for target in request.get("Targets") or []:
+        if target.get("Key", "").lower() == "instanceids":
+            named += [value for value in target.get("Values") or [] if value != "*"]
+    for node_id in named:
+        node = account.node(node_id)
+        touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
+    if request.get("Tags"):
+        touched.append(("ssm:AddTagsToResource", f"{prefix}/*", _requested_tags(request)))
+    return touched or [(action, "*", {})]
 
 
 def _automation(action: str, operation: str, request: dict, account: Account) -> list[Touched]:

@@ -36,6 +36,7 @@ class Commands:
         self._account, self._system = account, account.system
         self._commands: dict[str, Command] = {}
         self._deliveries: dict[str, Delivery] = {}
+        self._runs: dict[str, Command] = {}
 
     def send(self, request: dict) -> Command:
         """SendCommand."""
@@ -76,7 +77,12 @@ class Commands:
         return self._commands[command_id]
 
     def find(self, command_id: str) -> Command | None:
-        return self._commands.get(command_id)
+        """A command that was sent, or a run of an association."""
+        return self._commands.get(command_id) or self._runs.get(command_id)
+
+    def remember(self, run: Command) -> None:
+        """A run of an association: its output is read as a command's, but it is not among the commands."""
+        self._runs[run.id] = run
 
     def newest_first(self) -> list[Command]:
         return list(reversed(self._commands.values()))

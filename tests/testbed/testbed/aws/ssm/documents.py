@@ -58,6 +58,8 @@ class Document:
     tags: dict[str, str] = field(default_factory=dict)
     #: The highest number ever given: a deleted version's number does not come back.
     highest: int = 1
+    #: Accounts that it is shared with, or ``all``.
+    shared: set[str] = field(default_factory=set)
 
     @property
     def latest(self) -> int:
@@ -143,6 +145,10 @@ class Documents:
     def delete(self, name: str, wanted: str | None, version_name: str | None) -> None:
         """DeleteDocument: the whole document, or one version that is not the default."""
         document = self.own(name)
+        if document.shared:
+            raise ServiceError(
+                "InvalidDocumentOperation", "You must stop sharing the document before you can delete it."
+            )
         if wanted is None and version_name is None:
             del self._own[name]
             return

@@ -25,6 +25,7 @@ class Fleet:
         self._waiting: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self._runs: dict[str, list[Running]] = defaultdict(list)
         self._down: set[str] = set()
+        self._watchers: list[Callable[[Node], None]] = []
 
     def node(self, node_id: str) -> Node | None:
         return self.table.node(node_id)
@@ -32,6 +33,10 @@ class Fleet:
     def when_changed(self, node_id: str, action: Callable[[], None]) -> None:
         """Runs ``action`` once, when the node is put again or is back from a restart."""
         self._waiting[node_id].append(action)
+
+    def watch(self, watcher: Callable[[Node], None]) -> None:
+        """Calls ``watcher`` with each node that was put or is back."""
+        self._watchers.append(watcher)
 
     def changed(self, node_id: str) -> None:
         """The node was put, or is back: what its agent had under way goes on, and what waited for it tries again."""
@@ -42,6 +47,8 @@ class Fleet:
                 run.resume()
         for action in self._waiting.pop(node_id, []):
             self.scheduler.after(0, action)
+        for watcher in self._watchers if node is not None else ():
+            watcher(node)
 
     def enter(self, node_id: str, run: Running) -> None:
         """An agent has begun a document."""
@@ -71,6 +78,7 @@ class Fleet:
         self._waiting.clear()
         self._runs.clear()
         self._down.clear()
+        self._watchers.clear()
 
     def _back(self, node_id: str, instant: float) -> None:
         node = self.node(node_id)

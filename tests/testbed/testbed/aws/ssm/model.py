@@ -10,11 +10,13 @@ from functools import lru_cache
 from testbed.aws.settings import CLOCK
 from testbed.clock import Clock
 
+from .associations.associations import Associations
 from .automation.executions import Executions
 from .callers import Caller
 from . import files
 from .clients import clients
 from .commands import Commands
+from .compliance import Compliance
 from .documents import Documents
 from .fleet import Fleet
 from .nodes import TABLE, Node, NodeTable
@@ -37,7 +39,9 @@ class Account:
         self.system = system
         self.documents = Documents(account, self.partition, region, system.scheduler.now, system.quotas)
         self.commands = Commands(self)
+        self.associations = Associations(self)
         self.automations = Executions(self)
+        self.compliance = Compliance(self)
         self.patching = Patching(self.partition, region, system.scheduler.now, lambda url: system.read_file(self, url))
 
     def nodes(self) -> list[Node]:

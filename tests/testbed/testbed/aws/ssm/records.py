@@ -84,6 +84,8 @@ class Command:
     #: False while SendCommand's Targets are not resolved yet.
     resolved: bool = False
     cancelled: bool = False
+    #: The association that the command is a run of.
+    association: str | None = None
 
     @property
     def done(self) -> bool:

@@ -29,8 +29,13 @@ class Quotas:
     #: Executions of runbooks that run at once, and that wait for others to end.
     automation_concurrent: int = 100
     automation_queue: int = 1_000
+    associations: int = 2_000
+    association_versions: int = 1_000
+    compliance_types: int = 20
     documents: int = 500
     document_versions: int = 1_000
+    #: Accounts that a document may be shared with; 0 refuses all sharing.
+    document_shares: int = 1_000
 
     def reset(self) -> None:
         """Back to the defaults."""

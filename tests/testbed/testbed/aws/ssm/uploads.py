@@ -7,6 +7,7 @@ object, and an upload that fails does not fail the script.
 """
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -54,7 +55,10 @@ def log_group(command: Command) -> str:
 def folder(command: Command, invocation: Invocation, step: Step | None = None) -> str:
     """The key prefix of a command on a node, or of one plugin there."""
     prefix = (command.request.get("OutputS3KeyPrefix") or "").strip("/")
-    parts = [prefix, command.id, invocation.node_id, step.plugin.replace(":", "") if step else ""]
+    own = [command.id, invocation.node_id]
+    if command.association:
+        own = [invocation.node_id, command.association, f"{datetime.fromtimestamp(command.requested, UTC):%Y-%m-%dT%H-%M-%S.000Z}"]
+    parts = [prefix, *own, step.plugin.replace(":", "") if step else ""]
     return "/".join(part for part in parts if part)
 
 

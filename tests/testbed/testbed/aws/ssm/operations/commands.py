@@ -45,7 +45,7 @@ def list_command_invocations(account: Account, request: dict) -> dict:
     """By command, newest first; an invocation is there only some time after its command was sent."""
     matches = _CommandFilter(request, _INVOCATION_STATUS, stages=False)
     if command_id := request.get("CommandId"):
-        commands = [account.commands.get(command_id)]
+        commands = [account.commands.find(command_id) or account.commands.get(command_id)]
     else:
         commands = account.commands.newest_first()
     found = [

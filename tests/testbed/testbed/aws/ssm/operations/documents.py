@@ -54,6 +54,10 @@ def get_document(account: Account, request: dict) -> dict:
 
 
 def delete_document(account: Account, request: dict) -> dict:
+    if not request.get("DocumentVersion") and not request.get("VersionName") and account.associations.uses(request["Name"]):
+        raise ServiceError(
+            "AssociatedInstances", "You must disassociate a document from all managed nodes before you can delete it."
+        )
     account.documents.delete(request["Name"], request.get("DocumentVersion"), request.get("VersionName"))
     return {}
 
@@ -191,7 +195,34 @@ def _now(account: Account) -> float:
     return account.system.scheduler.now()
 
 
+def modify_document_permission(account: Account, request: dict) -> dict:
+    """Shares a document with accounts, or with ``all``, or ends that."""
+    document = account.documents.own(request["Name"])
+    if request["PermissionType"] != "Share":
+        raise ServiceError("InvalidPermissionType", "The permission type is not supported. Share is the only supported permission type.")
+    shared = (document.shared | set(request.get("AccountIdsToAdd") or [])) - set(request.get("AccountIdsToRemove") or [])
+    if len(shared) > account.system.quotas.document_shares:
+        most = account.system.quotas.document_shares
+        raise ServiceError("DocumentPermissionLimit", f"The document can't be shared with more than {most} accounts.")
+    document.shared = shared
+    return {}
+
+
+def describe_document_permission(account: Account, request: dict) -> dict:
+    document = account.documents.own(request["Name"])
+    if request["PermissionType"] != "Share":
+        raise ServiceError("InvalidPermissionType", "The permission type is not supported. Share is the only supported permission type.")
+    chosen, token = page(sorted(document.shared), request, str)
+    shown = {
+        "AccountIds": chosen,
+        "AccountSharingInfoList": [{"AccountId": each, "SharedDocumentVersion": "$DEFAULT"} for each in chosen],
+    }
+    return shown | ({"NextToken": token} if token else {})
+
+
 OPERATIONS = {
+    "DescribeDocumentPermission": describe_document_permission,
+    "ModifyDocumentPermission": modify_document_permission,
     "CreateDocument": create_document,
     "UpdateDocument": update_document,
     "UpdateDocumentDefaultVersion": update_document_default_version,

@@ -1,4 +1,4 @@
-"""Tags of documents and of hybrid nodes (an EC2 instance's tags belong to EC2).
+"""Tags of documents, associations, executions of runbooks and hybrid nodes (an EC2 instance's tags belong to EC2).
 
 Parameters have theirs in the base provider; what else the API can tag does not exist in this bed, so that a call for it
 finds no such resource.
@@ -42,10 +42,23 @@ def _tags_of(account: Account, request: dict) -> dict[str, str]:
             return account.documents.own(resource).tags
         except ServiceError as error:
             raise _no_resource(resource) from error
+    if kind in ("Association", "Automation"):
+        return _tags_of_others(account, kind, resource)
     node = account.node(resource) if kind == "ManagedInstance" else None
     if node is None or not node.hybrid:
         raise _no_resource(resource)
     return node.tags
+
+
+def _tags_of_others(account: Account, kind: str, resource: str) -> dict[str, str]:
+    if kind == "Automation":
+        if execution := account.automations.find(resource):
+            return execution.tags
+        raise _no_resource(resource)
+    try:
+        return account.associations.get(resource).tags
+    except ServiceError as error:
+        raise _no_resource(resource) from error
 
 
 def _no_resource(resource: str) -> ServiceError:
