@@ -103,6 +103,10 @@ class ControlClient:
         """Sets quotas of Systems Manager (those given, by their names in `testbed.aws.ssm.quotas`) and answers all."""
         return self.request("POST", "/quotas", settings)
 
+    def quotas(self, **values: int) -> dict:
+        """Sets quotas of Step Functions, historyEvents and payloadBytes (those given), and answers all."""
+        return self.request("POST", "/quotas", values)
+
     def keep_iam(self) -> None:
         """What IAM holds now survives resets."""
         self.request("POST", "/iam/keep")

@@ -1,7 +1,7 @@
 """The control endpoint: plain HTTP and JSON on its own loopback port, for whoever arranges the world of a test.
 
 GET /health · GET /clock · GET PUT /nodes · PUT DELETE /nodes/{id} · GET POST DELETE /faults · DELETE /faults/{id} · GET DELETE /calls ·
-GET /calls/log?since=n · GET POST /eventual · GET POST /quotas · POST /iam/keep · POST /reset. Errors are {"error": text} with 400, 404 or 500.
+GET /calls/log?since=n · GET POST /quotas · GET POST /eventual · GET POST /quotas · POST /iam/keep · POST /reset. Errors are {"error": text} with 400, 404 or 500.
 """
 
 import json
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from testbed.aws import calls, eventual, faults, reset
 from testbed.aws.ssm import quotas
+from testbed.aws.patches import quotas
 from testbed.aws.settings import CLOCK
 
 
@@ -106,6 +107,8 @@ ROUTES: dict[tuple[str, str], Callable] = {
     ("DELETE", "/calls"): done(calls.LOG.clear),
     ("GET", "/eventual"): lambda _query, _body: eventual.current(),
     ("POST", "/eventual"): lambda _query, body: eventual.change(body),
+    ("GET", "/quotas"): lambda _query, _body: quotas.current(),
+    ("POST", "/quotas"): lambda _query, body: quotas.change(body),
     ("GET", "/quotas"): lambda _query, _body: quotas.current(),
     ("POST", "/quotas"): lambda _query, body: quotas.change(body),
     ("POST", "/iam/keep"): done(reset.keep_iam),

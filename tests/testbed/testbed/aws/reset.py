@@ -3,6 +3,7 @@
 import copy
 
 from testbed.aws import calls, eventual, faults
+from testbed.aws.patches import quotas
 
 _STORES_OF_IAM = ("ROLES", "USERS", "GROUPS", "MANAGED_POLICIES", "OIDC_PROVIDERS", "INSTANCE_PROFILES", "ACCESS_KEY_INDEX")
 _KEPT: dict[str, dict[str, dict]] = {}
@@ -23,6 +24,7 @@ def reset() -> None:
     """Forgets everything but what is kept. Running executions are stopped first, so that none acts on the account that comes after."""
     faults.FAULTS.clear()
     eventual.reset()
+    quotas.reset()
     _reset_step_functions()
     _reset_iam()
     _reset_messaging()

@@ -21,6 +21,8 @@ def apply() -> None:
         mapruns,
         matching,
         nested,
+        quotas,
+        requests,
         results,
         roles,
         startup,
@@ -47,5 +49,7 @@ def apply() -> None:
     mapfields.apply()
     roles.apply()
     nested.apply()
+    quotas.apply()
+    requests.apply()
     # Last: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
     virtualtime.apply()

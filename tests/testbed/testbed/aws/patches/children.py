@@ -83,6 +83,7 @@ def _open_child(env, record, job, items: int):
     context.pop("Map", None)
     env.callback_pool_manager, env.map_run_record_pool_manager = CallbackPoolManager(parent._activity_store), MapRunRecordPoolManager()
     env.event_manager = EventManager()
+    env.event_manager.root = env
     env.event_history_context = EventHistoryContext.of_program_start()
     env.variable_store = VariableStore()
     # Not a frame of its parent any more: the program writes how it ended into the child's own history.

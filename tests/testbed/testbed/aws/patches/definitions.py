@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.aws.patches import jsonata
+from testbed.aws.patches import jsonata, statefields
 
 TRANSITIONS = {"Task", "Pass", "Wait", "Parallel", "Map"}
 """States that need exactly one of Next and End."""
@@ -34,7 +34,12 @@ def findings(definition: dict) -> list[Finding]:
     """What is wrong with a definition, as far as this module looks; the parser looks at the rest."""
     names: set[str] = set()
     language = definition.get("QueryLanguage", "JSONPath") if isinstance(definition, dict) else "JSONPath"
-    return [*_scope(definition, "", names), *_expressions(definition, "", language)]
+    return [*_machine(definition), *_scope(definition, "", names, language), *_expressions(definition, "", language)]
+
+
+def _machine(definition: object) -> Iterator[Finding]:
+    if isinstance(definition, dict) and isinstance(definition.get("TimeoutSeconds"), int) and definition["TimeoutSeconds"] < 1:
+        yield Finding("SCHEMA_VALIDATION_FAILED", "Value is less than the minimum of 1", "/TimeoutSeconds")
 
 
 def _expressions(value: object, pointer: str, language: str) -> Iterator[Finding]:
@@ -42,6 +47,8 @@ def _expressions(value: object, pointer: str, language: str) -> Iterator[Finding
     if isinstance(value, dict):
         language = value.get("QueryLanguage", language)
         for name, item in value.items():
+            if name == "Comment" and isinstance(item, str):
+                continue  # words, whatever they look like
             yield from _expressions(item, f"{pointer}/{name}", language)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -52,7 +59,7 @@ def _expressions(value: object, pointer: str, language: str) -> Iterator[Finding
             yield Finding("SCHEMA_VALIDATION_FAILED", f"Invalid JSONata expression: {error}", pointer)
 
 
-def _scope(scope: object, pointer: str, names: set[str]) -> Iterator[Finding]:
+def _scope(scope: object, pointer: str, names: set[str], language: str) -> Iterator[Finding]:
     states = scope.get("States") if isinstance(scope, dict) else None
     if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
         return  # not even the shape of a definition: the parser says so
@@ -71,8 +78,11 @@ def _scope(scope: object, pointer: str, names: set[str]) -> Iterator[Finding]:
             reached.add(target)
             if target not in states:
                 yield Finding("MISSING_TRANSITION_TARGET", f"Missing 'Next' target: {target}", place)
+        own = state.get("QueryLanguage", language)
         yield from _state(state, here)
-        yield from _inner(state, here, names)
+        for text, place in statefields.problems(state, own):
+            yield Finding("SCHEMA_VALIDATION_FAILED", text, f"{here}{place}")
+        yield from _inner(state, here, names, own)
     for name in states:
         if name not in reached:
             yield Finding("MISSING_TRANSITION_TARGET", f'State "{name}" is not reachable.', f"{pointer}/States/{name}")
@@ -94,24 +104,16 @@ def _state(state: dict, here: str) -> Iterator[Finding]:
         given = [field for field in ("Next", "End") if state.get(field)]
         if len(given) != 1:
             yield Finding("SCHEMA_VALIDATION_FAILED", "The state must have exactly one of the fields [Next, End]", here)
-    elif kind in ("Succeed", "Fail", "Choice"):
-        for field in ("Next", "End"):
-            if field in state:
-                yield Finding("SCHEMA_VALIDATION_FAILED", "Field is not supported", f"{here}/{field}")
-    if kind in ("Map", "Parallel", "Pass", "Wait", "Choice"):
-        for field in ("TimeoutSeconds", "HeartbeatSeconds"):
-            if field in state:
-                yield Finding("SCHEMA_VALIDATION_FAILED", "Field is not supported", f"{here}/{field}")
     if len(str(state.get("Label", ""))) > LONGEST_LABEL:
         yield Finding("SCHEMA_VALIDATION_FAILED", f"Label must not be longer than {LONGEST_LABEL} characters", f"{here}/Label")
 
 
-def _inner(state: dict, here: str, names: set[str]) -> Iterator[Finding]:
+def _inner(state: dict, here: str, names: set[str], language: str) -> Iterator[Finding]:
     for index, branch in enumerate(state.get("Branches") or []):
-        yield from _scope(branch, f"{here}/Branches[{index}]", names)
+        yield from _scope(branch, f"{here}/Branches[{index}]", names, language)
     for field in ("ItemProcessor", "Iterator"):
         if isinstance(state.get(field), dict):
-            yield from _scope(state[field], f"{here}/{field}", names)
+            yield from _scope(state[field], f"{here}/{field}", names, language)
 
 
 def apply() -> None:
