@@ -75,7 +75,7 @@ impl SystemsManagerNodes {
     /// The same nodes as a workflow's targets name them.
     #[must_use]
     pub fn targets(&self) -> Targets {
-        Targets { tags: self.tags.clone(), node_ids: self.instance_ids.clone() }
+        Targets { tags: self.tags.clone(), node_ids: self.instance_ids.clone(), fleet_ref: None }
     }
 }
 

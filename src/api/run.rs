@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::duration::Span;
-use super::refs::WorkflowRef;
+use super::refs::{NodeId, WorkflowRef};
 use super::schema;
 
 /// One execution of a WindowsWorkflow. It starts once, whatever happens to the controller or the cluster.
@@ -38,6 +38,7 @@ use super::schema;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.workflowRef == oldSelf.workflowRef").message("a run's workflowRef cannot change: make a new run"),
+    validation = Rule::new("has(self.targets) == has(oldSelf.targets) && (!has(self.targets) || self.targets == oldSelf.targets)").message("a run's targets cannot change: make a new run"),
     validation = Rule::new("has(self.notAfter) == has(oldSelf.notAfter) && (!has(self.notAfter) || self.notAfter == oldSelf.notAfter)").message("a run's notAfter cannot change: make a new run"),
     validation = Rule::new("has(self.reason) == has(oldSelf.reason) && (!has(self.reason) || self.reason == oldSelf.reason)").message("a run's reason cannot change: make a new run"),
     validation = Rule::new("has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)").message("a run's ttlAfterFinished cannot change: make a new run"),
@@ -51,6 +52,9 @@ pub struct WorkflowRunSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::any_json_map")]
     pub parameters: BTreeMap<String, Value>,
+    /// The nodes to run on, of those that the workflow targets. They are listed when the run starts. Left out: all of them. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Subset>,
     /// The run is not started after this time. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
@@ -67,6 +71,22 @@ pub struct WorkflowRunSpec {
     /// The object is deleted this long after the run has ended. Left out: it stays. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_after_finished: Option<Span>,
+}
+
+/// A part of the nodes that a workflow targets: by tags or by id. It holds for every step; one that would be left without any node refuses the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = schema::exactly_one("'targets'", &["tags", "nodeIds"]))]
+pub struct Subset {
+    /// Nodes that also carry every one of these tag keys with one of the values given for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::node_tags")]
+    pub tags: Option<BTreeMap<String, Vec<String>>>,
+    /// Managed node ids; 100 at most. An id that the workflow does not target refuses the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub node_ids: Option<Vec<NodeId>>,
 }
 
 /// What a run should do.
@@ -151,6 +171,10 @@ pub struct WorkflowRunStatus {
     /// Name of the document that carries the run's scripts: what a sweep looks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_name: Option<String>,
+    /// The nodes that were listed when it started, and that it keeps to: by set. Left out where Systems Manager finds the nodes of each command by their tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["set".into()]))]
+    pub targets: Vec<ListedTargets>,
     /// The execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_arn: Option<String>,
@@ -174,6 +198,28 @@ pub struct WorkflowRunStatus {
     /// What failed, where, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// A set of nodes as it was when the run started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedTargets {
+    /// `workflow` for the targets of the workflow, else the path of the step that names its own.
+    pub set: String,
+    /// The WindowsFleet that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
+    /// How many Windows nodes it has.
+    pub count: i32,
+    /// How many of them were offline then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<i32>,
+    /// Digest over the ids: the same nodes give the same.
+    pub digest: String,
+    /// The nodes, as computer name and id; 100 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub nodes: Vec<String>,
 }
 
 /// How far a run is.

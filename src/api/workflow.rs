@@ -92,7 +92,24 @@ pub struct WindowsWorkflowStatus {
     /// Number of that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// The fleets that it targets, as they were when it was compiled: its role allows what they named then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub fleets: Vec<FleetSeen>,
     /// What exists in AWS on behalf of this workflow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owned_objects: Vec<OwnedObject>,
+}
+
+/// A fleet as it was when a workflow was compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetSeen {
+    /// Its name.
+    pub name: String,
+    /// Its UID: one that is deleted and made again begins at generation 1 once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Its generation.
+    pub generation: i64,
 }

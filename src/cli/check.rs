@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::names::{ClusterId, Owner};
-use crate::api::{AwsAccount, GROUP, VERSION, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
-use crate::compile::{self, Account, Blueprint, Problem, grants, parameters};
+use crate::api::{AwsAccount, GROUP, VERSION, WindowsFleet, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
+use crate::compile::{self, Account, Blueprint, Fleet, Fleets, Problem, grants, parameters};
 use crate::schedules::timing::Timing;
 
 use super::kinds::{self, Kind};
@@ -73,10 +73,10 @@ fn check_with(kinds: &[Kind], sources: &[Source], cluster_id: &ClusterId) -> Che
     for source in sources {
         reading.source(source, kinds);
     }
-    let Reading { findings, manifests, accounts, workflows, runs, schedules, .. } = reading;
+    let Reading { findings, manifests, accounts, fleets, workflows, runs, schedules, .. } = reading;
     let mut checked = Checked { findings, manifests, ..Checked::default() };
     for workflow in &workflows {
-        compile_workflow(workflow, &accounts, cluster_id, &mut checked);
+        compile_workflow(workflow, &accounts, &fleets_of(&fleets, &workflow.namespace), cluster_id, &mut checked);
     }
     for run in &runs {
         checked.findings.extend(check_run(run, &workflows));
@@ -132,6 +132,7 @@ struct Reading<'s> {
     /// Kind, namespace and name of each manifest, and where it stands.
     seen: HashMap<(String, String, String), String>,
     accounts: Accounts<'s>,
+    fleets: Vec<Found<'s, WindowsFleet>>,
     workflows: Vec<Found<'s, WindowsWorkflow>>,
     runs: Vec<Found<'s, WorkflowRun>>,
     schedules: Vec<Found<'s, WorkflowSchedule>>,
@@ -210,6 +211,10 @@ impl<'s> Reading<'s> {
                 Some(found) => self.accounts.sound.push(found),
                 None => self.accounts.broken = true,
             },
+            "WindowsFleet" => {
+                let found = self.typed(found, sound);
+                self.fleets.extend(found);
+            }
             "WindowsWorkflow" => {
                 let found = self.typed(found, sound);
                 self.workflows.extend(found);
@@ -264,10 +269,22 @@ fn text(document: &Marked, key: &str) -> String {
     document.get(key).and_then(Marked::as_text).unwrap_or_default().to_owned()
 }
 
+/// The fleets of a namespace among the manifests.
+fn fleets_of(fleets: &[Found<'_, WindowsFleet>], namespace: &str) -> Fleets {
+    let here = fleets.iter().filter(|fleet| fleet.namespace == namespace);
+    here.map(|fleet| {
+        let spec = &fleet.object.spec;
+        let account = spec.account_ref.as_ref().map(|account| account.name.clone());
+        (fleet.name.clone(), Fleet { targets: spec.systems_manager.targets(), account })
+    })
+    .collect()
+}
+
 /// Compiles a workflow for its account where that is among the manifests, else checks what can be known without one.
 fn compile_workflow(
     workflow: &Found<'_, WindowsWorkflow>,
     accounts: &Accounts<'_>,
+    fleets: &Fleets,
     cluster_id: &ClusterId,
     checked: &mut Checked,
 ) {
@@ -292,7 +309,8 @@ fn compile_workflow(
                 namespace: workflow.namespace.clone(),
                 name: workflow.name.clone(),
             };
-            match compile::workflow(&owner, spec, &Account { name: &account.name, spec: &account.object.spec }) {
+            match compile::workflow(&owner, spec, &Account { name: &account.name, spec: &account.object.spec, fleets })
+            {
                 Ok(blueprint) => {
                     checked.blueprints.push(blueprint);
                     return;

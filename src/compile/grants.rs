@@ -264,7 +264,7 @@ mod tests {
     fn reach(grants: &Value, targets: Value) -> Result<Nodes, String> {
         let spec = account(grants);
         let targets: Targets = serde_json::from_value(targets).unwrap();
-        nodes(&Account { name: "prod", spec: &spec }, "ops", &targets, "spec.targets")
+        nodes(&Account { name: "prod", spec: &spec, fleets: &super::super::NO_FLEETS }, "ops", &targets, "spec.targets")
             .map_err(|problem| problem.message)
     }
 

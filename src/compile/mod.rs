@@ -14,6 +14,7 @@ mod bounds;
 mod digest;
 pub mod execution;
 pub mod expressions;
+pub mod fleets;
 pub mod flow;
 pub mod grants;
 pub mod iam;
@@ -32,6 +33,7 @@ mod workflow;
 
 pub use blueprint::Blueprint;
 pub use digest::digest;
+pub use fleets::{Fleet, Fleets, NO_FLEETS};
 pub use problem::Problem;
 pub use render::{Rendered, render};
 pub use workflow::{check, workflow};
@@ -43,4 +45,6 @@ pub struct Account<'a> {
     pub name: &'a str,
     /// What it says.
     pub spec: &'a AwsAccountSpec,
+    /// The fleets of the namespace that is compiled for.
+    pub fleets: &'a Fleets,
 }

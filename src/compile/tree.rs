@@ -13,13 +13,14 @@ use crate::api::steps::{Block, Body, ErrorName, NotOneStepType, Retry, StepKind,
 use super::Account;
 use super::asl::Assign;
 use super::expressions::{self, Entry, Scope};
+use super::fleets;
 use super::grants::{self, Nodes};
 use super::names;
 use super::place;
 use super::problem::Problem;
 use super::ssm::Script;
 use super::steps::{call, fail, notify, pass, powershell, wait};
-use super::targets::TargetSet;
+use super::targets::{self, TargetSet};
 
 /// How deep blocks may call blocks.
 const DEPTH: usize = 5;
@@ -118,6 +119,18 @@ pub(super) struct Targeted<'a> {
     targets: &'a Targets,
     /// Where: `spec.targets`, `spec.steps[2].targets`.
     at: String,
+    /// Key of the set.
+    key: String,
+}
+
+/// The nodes of a step.
+pub(super) struct Reach {
+    /// The nodes.
+    pub(super) nodes: Nodes,
+    /// Key of their set in the run's input.
+    pub(super) key: String,
+    /// Whether every run has them listed in its input.
+    pub(super) frozen: bool,
 }
 
 /// A step's surroundings, for the file of its type.
@@ -132,7 +145,11 @@ pub(super) struct Context<'p, 'a> {
 impl<'a> Context<'_, 'a> {
     /// The targets that count for the step: its own, else those around it.
     fn targeted(&self) -> Option<Targeted<'a>> {
-        let own = self.view.targets.map(|targets| Targeted { targets, at: format!("{}.targets", self.at) });
+        let own = self.view.targets.map(|targets| Targeted {
+            targets,
+            at: format!("{}.targets", self.at),
+            key: self.path.to_owned(),
+        });
         own.or_else(|| self.place.targets.clone())
     }
 }
@@ -143,7 +160,7 @@ pub struct Reader<'a> {
     account: Option<(&'a Account<'a>, &'a str)>,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// The sets of nodes that a run has listed when it starts, by key.
+    /// The sets of nodes by key, with those among them that every run has listed when it starts.
     pub listed: BTreeMap<String, TargetSet>,
     /// The scripts by where they stand, in the order in which they were met.
     pub scripts: Vec<(String, Script)>,
@@ -183,7 +200,11 @@ impl<'a> Reader<'a> {
             scope,
             deadlines: Vec::new(),
             retried: Vec::new(),
-            targets: spec.targets.as_ref().map(|targets| Targeted { targets, at: "spec.targets".into() }),
+            targets: spec.targets.as_ref().map(|targets| Targeted {
+                targets,
+                at: "spec.targets".into(),
+                key: targets::WORKFLOW.into(),
+            }),
             blocks: Vec::new(),
         };
         let (steps, _) = self.list(spec.steps.iter().map(crate::api::steps::Step::view).collect(), &place);
@@ -400,8 +421,8 @@ impl<'a> Reader<'a> {
         self.block(block, &format!("{}.call.block", context.at), &place)
     }
 
-    /// The nodes that a step is for.
-    pub(super) fn nodes(&mut self, context: &Context<'_, 'a>) -> Option<Nodes> {
+    /// The nodes that a step is for, noted as a set of the workflow's.
+    pub(super) fn reach(&mut self, context: &Context<'_, 'a>) -> Option<Reach> {
         let Some(targeted) = context.targeted() else {
             self.problem(
                 context.at,
@@ -409,11 +430,28 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
-        let nodes = match self.account {
-            Some((account, namespace)) => grants::nodes(account, namespace, targeted.targets, &targeted.at),
-            None => grants::ungranted(targeted.targets, &targeted.at),
+        let fleet = targeted.targets.fleet_ref.as_ref();
+        let nodes = match (self.account, fleet) {
+            (Some((account, namespace)), Some(fleet)) => fleets::targets(account, fleet, &targeted.at)
+                .and_then(|targets| grants::nodes(account, namespace, targets, &targeted.at)),
+            (Some((account, namespace)), None) => grants::nodes(account, namespace, targeted.targets, &targeted.at),
+            // Which nodes a fleet's are is not known here, and nothing of what is checked depends on it.
+            (None, Some(_)) => Ok(Nodes::Tagged(grants::NodeTags::new())),
+            (None, None) => grants::ungranted(targeted.targets, &targeted.at),
         };
-        nodes.map_err(|problem| self.problems.push(problem)).ok()
+        let nodes = nodes.map_err(|problem| self.problems.push(problem)).ok()?;
+        let frozen = fleet.is_some();
+        if self.keeping {
+            let set = self.listed.entry(targeted.key.clone()).or_insert_with(|| TargetSet {
+                key: targeted.key.clone(),
+                at: targeted.at.clone(),
+                nodes: nodes.clone(),
+                fleet: fleet.map(|fleet| fleet.name.clone()),
+                frozen,
+            });
+            set.frozen |= frozen;
+        }
+        Some(Reach { nodes, key: targeted.key, frozen })
     }
 
     /// Takes a script into the workflow's document; gives the name of its plugin.

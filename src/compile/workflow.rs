@@ -220,6 +220,10 @@ fn start(spec: &WindowsWorkflowSpec, steps: &[Step<'_>], document: Option<&Docum
             json!({ "name": document.name, "version": answer("version"), "hash": answer("hash") }),
         );
     }
+    if document.is_some() {
+        // What Windlass listed before it started the execution: see `targets`.
+        variables.insert("nodes".into(), json!("{% $exists($states.input.nodes) ? $states.input.nodes : {} %}"));
+    }
     variables.insert("work".into(), json!({}));
     variables.extend(tree::unset(steps));
     State::Pass { assign: variables, output: json!({}), next }

@@ -87,7 +87,7 @@ async fn look(ctx: &Context, fleet: &WindowsFleet, after: &mut WindowsFleetStatu
         Err(unavailable) => return Outcome::unavailable(&unavailable),
     };
     let name = account.name_any();
-    let context = compile::Account { name: &name, spec: &account.spec };
+    let context = compile::Account { name: &name, spec: &account.spec, fleets: &compile::NO_FLEETS };
     let targets = fleet.spec.systems_manager.targets();
     let wanted = match grants::nodes(&context, &namespace, &targets, "spec.systemsManager") {
         Ok(wanted) => wanted,

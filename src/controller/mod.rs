@@ -16,6 +16,7 @@ pub mod run;
 mod run_follow;
 mod run_start;
 mod run_stop;
+mod run_targets;
 mod run_unreadable;
 pub mod schedule;
 pub mod status;
@@ -38,6 +39,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
+use crate::api::conditions;
 use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
 
 use context::{Context, Stores};
@@ -151,6 +153,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let workflows = {
         let store = ctx.stores.workflows.clone();
+        let of_fleets = store.clone();
         let controller = primary(&ctx, writers.workflows, shown(workflow::KIND), store.clone(), stop.clone())
             .watches(all::<AwsAccount>(&ctx.client), watcher::Config::default(), move |account| {
                 let name = account.name_any();
@@ -158,6 +161,19 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
                     let status = workflow.status.as_ref().and_then(|status| status.account_ref.as_ref());
                     // One that has no account yet may find its grant in any of them.
                     status.or(workflow.spec.account_ref.as_ref()).is_none_or(|account| account.name == name)
+                })
+            })
+            .watches(all::<WindowsFleet>(&ctx.client), watcher::Config::default(), move |fleet| {
+                let (namespace, name, generation) = (fleet.namespace(), fleet.name_any(), fleet.meta().generation);
+                concerned(&of_fleets, |workflow| {
+                    let status = workflow.status.as_ref();
+                    let seen = status.and_then(|status| status.fleets.iter().find(|seen| seen.name == name));
+                    let wanted =
+                        seen.is_some_and(|seen| Some(seen.generation) != generation || seen.uid != fleet.uid());
+                    // One that does not compile may be waiting for just this fleet.
+                    let ready = status.and_then(|status| conditions::get(&status.conditions, conditions::READY));
+                    workflow.namespace() == namespace
+                        && (wanted || ready.is_some_and(|ready| ready.reason == "Invalid"))
                 })
             })
             .watches(all::<WorkflowRun>(&ctx.client), watcher::Config::default(), |run| {

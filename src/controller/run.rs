@@ -37,6 +37,9 @@ const DECISIONS: usize = 4;
 /// What could not be done in AWS.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
+    /// `DescribeInstanceInformation`.
+    #[error("the nodes could not be listed: {0}")]
+    List(#[source] AwsError),
     /// `StartExecution`.
     #[error("the execution could not be started: {0}")]
     Start(#[source] AwsError),
@@ -56,6 +59,7 @@ impl Trouble {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::List(_) => "ListFailed",
             Self::Start(_) => "StartFailed",
             Self::Follow(_) => "FollowFailed",
             Self::Stop(_) => "StopFailed",
@@ -67,7 +71,9 @@ impl Trouble {
     #[must_use]
     pub fn aws(&self) -> &AwsError {
         match self {
-            Self::Start(error) | Self::Follow(error) | Self::Stop(error) | Self::Sweep(error) => error,
+            Self::List(error) | Self::Start(error) | Self::Follow(error) | Self::Stop(error) | Self::Sweep(error) => {
+                error
+            }
         }
     }
 }

@@ -53,6 +53,7 @@ fn salvage(broken: &InvalidObject, object: &Value) -> WorkflowRun {
     let spec = WorkflowRunSpec {
         workflow_ref: WorkflowRef { name },
         parameters: std::collections::BTreeMap::new(),
+        targets: None,
         not_after: None,
         reason: None,
         desired_state: DesiredState::Running,

@@ -1,5 +1,6 @@
 //! WindowsWorkflow: resolve → compile → engine → status.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -124,11 +125,15 @@ impl Work<'_> {
         };
         let account_name = account.name_any();
         let owner = ctx.owner(KIND, &namespace, &workflow.name_any());
-        let context = compile::Account { name: &account_name, spec: &account.spec };
+        let fleets = resolve::fleets(ctx, &namespace);
+        let context = compile::Account { name: &account_name, spec: &account.spec, fleets: &fleets.plain };
         let blueprint = match compile::workflow(&owner, &workflow.spec, &context) {
             Ok(blueprint) => blueprint,
             Err(problems) => return Ok((after, Outcome::problems(&problems))),
         };
+        let sets = compile::targets::of(&workflow.spec, &context, &namespace).unwrap_or_default();
+        let names: BTreeSet<&String> = sets.iter().filter_map(|set| set.fleet.as_ref()).collect();
+        after.fleets = names.into_iter().filter_map(|name| fleets.seen.get(name).cloned()).collect();
         finalize::add(ctx, self.api, workflow).await?;
         after.account_ref = Some(AccountRef { name: account_name });
 

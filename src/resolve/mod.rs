@@ -10,9 +10,10 @@ use kube::core::DeserializeGuard;
 
 use crate::api::conditions;
 use crate::api::refs::AccountRef;
+use crate::api::workflow::FleetSeen;
 use crate::api::{AwsAccount, AwsAccountSpec};
 use crate::aws::{AccountSettings, AssumeRoleSettings, Bucket, Session};
-use crate::compile::grants;
+use crate::compile::{self, grants};
 use crate::controller::context::Context;
 
 /// Why an account cannot be used now.
@@ -116,6 +117,34 @@ pub async fn account_to_begin_in(ctx: &Context, name: &str) -> Result<(AwsAccoun
         ));
     }
     Ok(found)
+}
+
+/// The fleets of a namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Fleets {
+    /// As compiling needs them.
+    pub plain: compile::Fleets,
+    /// As a workflow's status remembers them.
+    pub seen: BTreeMap<String, FleetSeen>,
+}
+
+/// The fleets of a namespace that parse and are not being deleted.
+pub fn fleets(ctx: &Context, namespace: &str) -> Fleets {
+    let mut found = Fleets::default();
+    for guard in ctx.stores.fleets.state() {
+        let Ok(fleet) = &guard.0 else { continue };
+        if fleet.namespace().as_deref() != Some(namespace) || fleet.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let name = fleet.name_any();
+        let recorded = fleet.status.as_ref().and_then(|status| status.account_ref.as_ref());
+        let account = recorded.or(fleet.spec.account_ref.as_ref()).map(|account| account.name.clone());
+        let plain = compile::Fleet { targets: fleet.spec.systems_manager.targets(), account };
+        found.plain.insert(name.clone(), plain);
+        let generation = fleet.metadata.generation.unwrap_or_default();
+        found.seen.insert(name.clone(), FleetSeen { name, uid: fleet.uid(), generation });
+    }
+    found
 }
 
 /// A session in an account, whatever its conditions say.

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use crate::api::conditions::{self, READY, STARTED};
 use crate::api::run::{DesiredState, Failure, Layer, OnDelete, Phase};
-use crate::api::{FINALIZER, WindowsWorkflow, WorkflowRun, WorkflowRunStatus};
+use crate::api::workflow::FleetSeen;
+use crate::api::{FINALIZER, WindowsWorkflow, WindowsWorkflowSpec, WorkflowRun, WorkflowRunStatus};
 use crate::compile::parameters;
 
 /// The workflow of a run, as far as it was looked at.
@@ -139,6 +140,10 @@ pub struct Start {
     pub parameters: Map<String, Value>,
     /// How many steps the workflow has at its top level.
     pub steps: usize,
+    /// What the workflow says.
+    pub spec: WindowsWorkflowSpec,
+    /// The fleets that it targets, as they were when it was compiled.
+    pub fleets: Vec<FleetSeen>,
 }
 
 /// Decides.
@@ -261,6 +266,8 @@ pub fn admit(run: &WorkflowRun, workflow: &Sight, now: Timestamp) -> Action {
             document: document(workflow),
             parameters,
             steps: workflow.spec.steps.len(),
+            spec: workflow.spec.clone(),
+            fleets: workflow.status.as_ref().map(|status| status.fleets.clone()).unwrap_or_default(),
         })),
         Err(why) => {
             let message =

@@ -96,6 +96,8 @@ fn a_run_starts_once_its_workflow_is_ready() {
                 document: Some("d".into()),
                 parameters: Map::new(),
                 steps: 1,
+                spec: good().spec,
+                fleets: Vec::new(),
             }))
         );
     }

@@ -18,5 +18,6 @@ pub mod redact;
 pub mod report;
 pub mod status;
 pub mod sweep;
+pub mod targets;
 pub mod text;
 pub mod words;

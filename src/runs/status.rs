@@ -9,7 +9,7 @@ use super::history::{Story, progress};
 use super::text::seconds;
 use crate::api::WorkflowRunStatus;
 use crate::api::conditions::{self, STARTED, SUCCEEDED, Verdict};
-use crate::api::run::{Failure, Layer, Phase, Progress, StepPhase, StepStatus};
+use crate::api::run::{Failure, Layer, ListedTargets, Phase, Progress, StepPhase, StepStatus};
 use crate::aws::executions::Status;
 
 /// The moment and generation that a status is about.
@@ -53,6 +53,7 @@ fn unprepare(status: &mut WorkflowRunStatus) {
     status.document_name = None;
     status.account = None;
     status.progress = None;
+    status.targets = Vec::new();
 }
 
 /// It waits, and nothing was started.
@@ -88,13 +89,20 @@ pub fn refused(mut status: WorkflowRunStatus, now: Now, refusal: &Refusal) -> Wo
 
 /// It is about to be started: what this says is known before anything happens in AWS.
 #[must_use]
-pub fn prepared(mut status: WorkflowRunStatus, now: Now, start: &Start, execution_arn: &str) -> WorkflowRunStatus {
+pub fn prepared(
+    mut status: WorkflowRunStatus,
+    now: Now,
+    start: &Start,
+    execution_arn: &str,
+    targets: Vec<ListedTargets>,
+) -> WorkflowRunStatus {
     pin(&mut status, &start.pin);
     status.phase = Phase::Pending;
     status.message = Some("about to start".to_owned());
     status.account = Some(start.account.clone());
     status.state_machine_version_arn = Some(start.version_arn.clone());
     status.document_name.clone_from(&start.document);
+    status.targets = targets;
     status.execution_arn = Some(execution_arn.to_owned());
     status.progress = Some(Progress { steps: format!("0/{}", start.steps), nodes: None });
     now.say(

@@ -16,11 +16,13 @@ fn start() -> Start {
         document: Some("d".into()),
         parameters: serde_json::Map::new(),
         steps: 2,
+        spec: serde_json::from_value(json!({ "steps": [] })).unwrap(),
+        fleets: Vec::new(),
     }
 }
 
 fn started_run() -> WorkflowRunStatus {
-    let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution");
+    let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution", Vec::new());
     running(prepared, now(), began())
 }
 
@@ -39,7 +41,7 @@ fn pair(one: (&str, &str), two: (&str, &str)) -> [(String, String); 2] {
 
 #[test]
 fn what_is_about_to_be_started_is_written_down_first() {
-    let status = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution");
+    let status = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution", Vec::new());
     assert_eq!(status.execution_arn.as_deref(), Some("arn:execution"));
     assert_eq!((status.workflow_generation, status.workflow_uid.as_deref()), (Some(3), Some("wf-1")));
     assert_eq!(
@@ -52,7 +54,7 @@ fn what_is_about_to_be_started_is_written_down_first() {
 
 #[test]
 fn a_start_that_did_not_come_about_leaves_nothing_of_itself() {
-    let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution");
+    let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn:execution", Vec::new());
     let wait = Wait { reason: "WorkflowDeleted", message: "w".into(), pin: None, until: None };
     let status = waiting(prepared.clone(), now(), &wait);
     assert_eq!(
@@ -165,7 +167,7 @@ fn an_earlier_runs_result_is_shown() {
     ] {
         let story = fold(&history.events());
         let steps = story.steps.len();
-        let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn");
+        let prepared = prepared(WorkflowRunStatus::default(), now(), &start(), "arn", Vec::new());
         let status = already_ran(prepared, now(), &story, Some("u-0"));
         assert_eq!((status.phase, status.steps.len()), (Phase::AlreadyRan, steps));
         assert_eq!(verdicts(&status), pair(("False", "AlreadyRan"), (well, "AlreadyRan")));

@@ -35,7 +35,9 @@ ACCEPTS = {
         desiredState="Running",
         onDelete="Orphan",
         ttlAfterFinished="7d",
+        targets={"tags": {"Site": ["dc1"]}},
     ),
+    "some nodes": run(targets={"nodeIds": ["i-0123456789abcdef0", "mi-0123456789abcdef0"]}),
     "cancelled from the start": run(desiredState="Cancelled"),
     "kept in Git": marked(run(notAfter=LATER), labels={"kustomize.toolkit.fluxcd.io/name": "apps"}),
     "a label that GitOps tools have nothing to do with": marked(run(ttlAfterFinished="1d"), labels={"app.kubernetes.io/instance": "x"}),
@@ -74,6 +76,14 @@ REJECTS = {
             NOT_ALL_CHECKED,
         ),
     ),
+    "a fleet as a part": (
+        run(targets={"fleetRef": {"name": "web"}}),
+        unknown_fields("WorkflowRun", "spec.targets.fleetRef"),
+    ),
+    "nodes in two ways": (
+        run(targets={"tags": {"Site": ["dc1"]}, "nodeIds": ["i-01234567"]}),
+        refusal("WorkflowRun", "run", "spec.targets: Invalid value: targets needs exactly one of: tags, nodeIds; found: tags nodeIds"),
+    ),
     "no duration": (
         run(ttlAfterFinished="1 week"),
         refusal(
@@ -106,6 +116,7 @@ BEFORE = {
     "reason": "Change 4711",
     "onDelete": "Cancel",
     "ttlAfterFinished": "7d",
+    "targets": {"tags": {"Site": ["dc1"]}},
 }
 
 CHANGES = {
@@ -114,6 +125,7 @@ CHANGES = {
     "reason": "Change 4712",
     "onDelete": "Orphan",
     "ttlAfterFinished": "8d",
+    "targets": {"tags": {"Site": ["dc2"]}},
 }
 
 

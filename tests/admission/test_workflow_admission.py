@@ -41,6 +41,7 @@ ACCEPTS = {
             {"name": "dry", "type": "Boolean", "default": False, "allowed": [True, False]},
         ]
     ),
+    "a fleet": workflow({**step(), "targets": {"fleetRef": {"name": "db"}}}, targets={"fleetRef": {"name": "web"}}),
     "a null is as if it were not there": workflow(description=None, timeout=None, blocks=None),
     "the most there may be": workflow(
         *(step(f"s{number}") for number in range(64)),
@@ -151,9 +152,9 @@ REJECTS = {
     ),
     "targets both ways": (
         workflow(targets={"tags": {"OS": ["Windows"]}, "nodeIds": ["i-0123456789abcdef0"]}),
-        refused("spec.targets: Invalid value: targets needs exactly one of: tags, nodeIds; found: tags nodeIds"),
+        refused("spec.targets: Invalid value: targets needs exactly one of: tags, nodeIds, fleetRef; found: tags nodeIds"),
     ),
-    "targets neither way": (workflow(targets={}), refused("spec.targets: Invalid value: targets needs exactly one of: tags, nodeIds; found: none")),
+    "targets neither way": (workflow(targets={}), refused("spec.targets: Invalid value: targets needs exactly one of: tags, nodeIds, fleetRef; found: none")),
     "too many tag keys": (
         workflow(targets={"tags": {f"k{n}": ["v"] for n in range(6)}}),
         refused("spec.targets.tags: Too many: 6: must have at most 5 items", NOT_ALL_CHECKED),

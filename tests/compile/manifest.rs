@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use windlass::api::names::Owner;
 use windlass::api::{AwsAccount, WindowsWorkflow};
-use windlass::compile::{self, Account, Blueprint, Problem};
+use windlass::compile::{self, Account, Blueprint, Fleet, Fleets, Problem};
 
 /// The folder of this test.
 pub fn here() -> PathBuf {
@@ -25,6 +25,23 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> T {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The fleets that manifests may name.
+fn fleets() -> Fleets {
+    let fleet = |targets: serde_json::Value, account: Option<&str>| Fleet {
+        targets: serde_json::from_value(targets).unwrap(),
+        account: account.map(str::to_owned),
+    };
+    Fleets::from([
+        ("iis".to_owned(), fleet(serde_json::json!({ "tags": { "Role": ["web"] } }), Some("prod"))),
+        (
+            "named".to_owned(),
+            fleet(serde_json::json!({ "nodeIds": ["i-0123456789abcdef0", "mi-0123456789abcdef0"] }), None),
+        ),
+        ("elsewhere".to_owned(), fleet(serde_json::json!({ "tags": { "Role": ["web"] } }), Some("staging"))),
+        ("outside".to_owned(), fleet(serde_json::json!({ "tags": { "Role": ["dc"] } }), None)),
+    ])
+}
+
 /// Compiles a workflow for an account, in cluster `test`.
 pub fn compile(workflow: &WindowsWorkflow, account: &AwsAccount) -> Result<Blueprint, Vec<Problem>> {
     let owner = Owner {
@@ -34,5 +51,5 @@ pub fn compile(workflow: &WindowsWorkflow, account: &AwsAccount) -> Result<Bluep
         name: workflow.metadata.name.clone().unwrap(),
     };
     let name = account.metadata.name.as_deref().unwrap();
-    compile::workflow(&owner, &workflow.spec, &Account { name, spec: &account.spec })
+    compile::workflow(&owner, &workflow.spec, &Account { name, spec: &account.spec, fleets: &fleets() })
 }

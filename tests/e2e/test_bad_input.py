@@ -44,7 +44,7 @@ REFUSED = {
     "no duration": ({"timeout": "10 min"}, "spec.timeout in body should match '^[1-9][0-9]{0,7}(s|m|h|d)$'"),
     "both ways to target": (
         {"targets": {"tags": {"OS": ["Windows"]}, "nodeIds": ["i-0123456789abcdef0"]}},
-        "targets needs exactly one of: tags, nodeIds; found: tags nodeIds",
+        "targets needs exactly one of: tags, nodeIds, fleetRef; found: tags nodeIds",
     ),
     "a when that is no expression": ({"steps": [{**step(), "when": "$params.go"}]}, "spec.steps[0].when in body should match"),
 }

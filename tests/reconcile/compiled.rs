@@ -18,7 +18,12 @@ fn spec<T: serde::de::DeserializeOwned>(file: &str, kind: &str) -> T {
 
 fn blueprint(workflow: &WindowsWorkflowSpec) -> Blueprint {
     let account: AwsAccountSpec = spec("account.yaml", "AwsAccount");
-    compile::workflow(&Declared::new().owner, workflow, &compile::Account { name: "prod", spec: &account }).unwrap()
+    compile::workflow(
+        &Declared::new().owner,
+        workflow,
+        &compile::Account { name: "prod", spec: &account, fleets: &compile::NO_FLEETS },
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::api::steps::Output;
 use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, quoted};
 use super::super::super::flow::Flow;
 use super::super::super::ssm::REBOOT_REQUIRED;
-use super::{States, merged, patience};
+use super::{NODES_SHOWN, States, merged, patience};
 
 /// Nodes that reports and results list.
 const NODES: usize = 50;
@@ -75,7 +75,7 @@ impl States<'_> {
             // One node's output is read whole, and parsed, further on.
             Output::Json => format!(
                 ", {{\"stdout\": $substring($text, 0, {SHOWN})}}, \
-                 $status != \"Success\" or $work.targets = 1 or $work.raw ? {{}} : \
+                 $status != \"Success\" or $work.past.total + $work.targets + $count($work.left) = 1 or $work.raw ? {{}} : \
                  $contains($text, {JSON}) ? {{\"output\": $parse($text)}} : {{\"invalid\": true}}"
             ),
         };
@@ -108,11 +108,34 @@ impl States<'_> {
             Rule::new("$work.next != null", self.name("collect")),
             Rule::new(&behind, self.name("lag")).assigning(assign([("work", again)])),
         ];
+        if let Some(onward) = self.onward() {
+            rules.push(onward);
+        }
         if self.plan.output != Output::None {
-            rules.push(Rule::new("$work.total = 1 and $work.succeeded = 1", self.name("read")));
+            let one = "$work.past.total + $work.total = 1 and $work.succeeded = 1";
+            rules.push(Rule::new(one, self.name("read")));
             self.read(flow);
         }
         flow.add(&self.step.path, "more", State::Choice { rules, default: self.name("judge") });
+    }
+
+    /// On to the listed nodes that were not sent to yet, unless one failed: Systems Manager sends no further ones by tags then either.
+    fn onward(&self) -> Option<Rule> {
+        if !self.chunked() {
+            return None;
+        }
+        let well = "$count($work.left) > 0 and $work.total > 0 and $work.failed = 0 and $work.raw = false and $not($exists($work.failure))";
+        let past = format!(
+            "{{\"nodes\": {NODES_SHOWN}, \"total\": $work.past.total + $work.total, \"succeeded\": $work.past.succeeded + $work.succeeded, \"started\": $work.started}}"
+        );
+        let work = json!({
+            "began": "{% $millis() %}",
+            "held": 0,
+            "sought": 0,
+            "left": "{% $work.left %}",
+            "past": expression(&past),
+        });
+        Some(Rule::new(well, self.name("send")).assigning(assign([("work", work)])))
     }
 
     /// Reads a single node's output: 24,000 characters in place of 2,500.

@@ -3,7 +3,10 @@
 //! Systems Manager's own counts never prove success: a command that reaches nobody ends as Success, and nodes that are offline or refuse count as
 //! nothing. So the invocations are read and judged here. A step that ends early cancels its command, since stopping to look does not stop it.
 //!
-//! While a step runs, `$work` holds: `commandId`; `started` (milliseconds) and `elapsed` (seconds); `status` and `targets` as `ListCommands` gives
+//! Nodes that were listed when the run started (see `targets`) are sent to by id, 50 a command, one command after the other; after one that failed no further
+//! one is sent, as Systems Manager does with nodes by tags. The step's timeout is that of all of them together.
+//!
+//! While a step runs, `$work` holds: `left`, the listed nodes that were not sent to yet; `past`, what the commands before this one came to; `commandId`; `started` (milliseconds) and `elapsed` (seconds); `status` and `targets` as `ListCommands` gives
 //! them; `nodes` (50 at most, failed ones first), `total`, `succeeded`, `failed` as they are added up from the invocations; `next`, the token of the
 //! page after; `lags`, how often the invocations were behind; `raw`, whether output is no longer parsed; and, for one node alone, its whole `text`
 //! and the `value` that this is as JSON.
@@ -18,14 +21,15 @@ use serde_json::{Value, json};
 
 use crate::api::steps::{Output, Powershell};
 
-use super::super::asl::{Assign, Catch, Retry, assign, expression, quoted};
+use super::super::asl::{Assign, Catch, Retry, Rule, State, assign, expression, quoted};
 use super::super::expressions::{self, Entry};
 use super::super::flow::{Exits, Flow};
 use super::super::grants::Nodes;
 use super::super::names;
 use super::super::powershell as language;
 use super::super::ssm::{SCRIPT_TIMEOUT, Script};
-use super::super::tree::{Action, Context, Reader, Step};
+use super::super::targets::listed_for;
+use super::super::tree::{Action, Context, Reach, Reader, Step};
 
 pub(in super::super) use needs::needs;
 
@@ -39,6 +43,10 @@ const PAGES: u64 = 45;
 const FIXED: u64 = 2 + 2 + 5 + 2 + 2 + 2 + 7;
 /// Events that calls which are tried again may add.
 const TROUBLE: u64 = 100;
+/// Commands that the bound on history allows for where nodes are listed: 4,000 nodes fill the 256 KiB of an execution's input.
+const CHUNKS: u64 = 80;
+/// Events that each of them adds: a send of 5, a last poll of 9, two pages of 7.
+const CHUNK: u64 = 5 + 9 + 2 * 7;
 /// Events of one poll: Wait 2, Task 5, Choice 2.
 const POLL: u64 = 9;
 /// Events of one page: Task 5, Choice 2.
@@ -51,6 +59,10 @@ pub struct Plan {
     pub(in super::super) plugin: String,
     /// Where it runs.
     pub(in super::super) nodes: Nodes,
+    /// Key of their set in the run's input.
+    key: String,
+    /// Whether every run has them listed there.
+    frozen: bool,
     /// The script's arguments as JSONata that gives an object; none when it takes none.
     arguments: Option<String>,
     output: Output,
@@ -73,16 +85,17 @@ pub(in super::super) fn read<'a>(
     }
     let declared = script(reader, context, step);
     let arguments = arguments(reader, context, step, declared.as_deref());
-    let nodes = reader.nodes(context);
+    let reach = reader.reach(context);
     let plugin = reader.script(context, |plugin| Script {
         plugin,
         text: step.script.clone(),
         error_action: step.error_action,
         timeout_seconds: timeout,
     });
-    let plan = nodes
-        .zip(arguments)
-        .map(|(nodes, arguments)| Action::Powershell(Plan { plugin, nodes, arguments, output: step.output, timeout }));
+    let plan = reach.zip(arguments).map(|(reach, arguments)| {
+        let Reach { nodes, key, frozen } = reach;
+        Action::Powershell(Plan { plugin, nodes, key, frozen, arguments, output: step.output, timeout })
+    });
     (plan, entry(step.output))
 }
 
@@ -146,13 +159,14 @@ fn arguments(
 
 /// Lays out the states.
 pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan, exits: &Exits<'_>) {
-    let send = names::state(&step.path, "send");
-    let first = if step.deadlines.is_empty() { send } else { names::state(&step.path, "due") };
-    flow.begin(step, fresh(), &first);
-    if !step.deadlines.is_empty() {
-        flow.due(step, &names::state(&step.path, "send"));
-    }
     let states = States { step, plan };
+    let send = states.name(if plan.frozen { "aim" } else { "send" });
+    let first = if step.deadlines.is_empty() { send.clone() } else { names::state(&step.path, "due") };
+    flow.begin(step, states.fresh(), &first);
+    if !step.deadlines.is_empty() {
+        flow.due(step, &send);
+    }
+    states.aim(flow);
     states.send(flow);
     states.poll(flow);
     states.collect(flow);
@@ -163,21 +177,19 @@ pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan, e
         (
             "counts",
             json!(
-                "{% $exists($work.total) ? {\"total\": $work.total, \"succeeded\": $work.succeeded, \"failed\": $work.failed} : null %}"
+                "{% $exists($work.total) ? {\"total\": $work.past.total + $work.total + $count($work.left), \"succeeded\": $work.past.succeeded + $work.succeeded, \"failed\": $work.failed} : null %}"
             ),
         ),
-        ("succeeded", json!("{% $exists($work.succeeded) ? $work.succeeded : 0 %}")),
+        ("succeeded", json!("{% $exists($work.succeeded) ? $work.past.succeeded + $work.succeeded : 0 %}")),
         ("failed", json!("{% $exists($work.failed) ? $work.failed : 0 %}")),
-        ("nodes", json!("{% [$work.nodes] %}")),
+        ("nodes", json!(expression(NODES_SHOWN))),
     ];
-    flow.failed_again(step, &fields, &first, &|_| fresh(), exits);
+    flow.failed_again(step, &fields, &first, &|_| states.fresh(), exits);
     states.done(flow, exits.next);
 }
 
-/// `$work` before the first call.
-fn fresh() -> Assign {
-    assign([("work", json!({ "began": "{% $millis() %}", "held": 0, "sought": 0 }))])
-}
+/// The nodes of all commands of a step so far, failed ones first, as reports and results list them; in JSONata.
+const NODES_SHOWN: &str = "[$append($work.nodes, $work.past.nodes)[[0..49]]]";
 
 struct States<'s> {
     step: &'s Step<'s>,
@@ -189,13 +201,45 @@ impl States<'_> {
         names::state(&self.step.path, part)
     }
 
+    /// Whether a try may take several commands. Ids that the manifest itself names are fifty at most.
+    fn chunked(&self) -> bool {
+        self.plan.frozen || matches!(self.plan.nodes, Nodes::Tagged(_))
+    }
+
+    /// `$work` before the first call.
+    fn fresh(&self) -> Assign {
+        let listed = listed_for(&self.step.path, &self.plan.key);
+        assign([(
+            "work",
+            json!({
+                "began": "{% $millis() %}",
+                "held": 0,
+                "sought": 0,
+                "left": expression(&format!("[{listed}.id]")),
+                "past": { "nodes": [], "total": 0, "succeeded": 0, "started": null },
+            }),
+        )])
+    }
+
+    /// A fleet of which nothing was listed is no reason to send to whatever carries its tags now: such an execution was started past Windlass.
+    fn aim(&self, flow: &mut Flow) {
+        if !self.plan.frozen {
+            return;
+        }
+        let nothing = merged("{\"nodes\": [], \"total\": 0, \"succeeded\": 0, \"failed\": 0, \"raw\": false}");
+        let rule = Rule::new("$count($work.left) = 0", self.name("judge")).assigning(assign([("work", nothing)]));
+        flow.add(&self.step.path, "aim", State::Choice { rules: vec![rule], default: self.name("send") });
+    }
+
     fn done(&self, flow: &mut Flow, next: &str) {
-        let one = |value: &str| json!(expression(&format!("$work.total = 1 and $exists({value}) ? {value} : null")));
+        let one = |value: &str| {
+            json!(expression(&format!("$work.past.total + $work.total = 1 and $exists({value}) ? {value} : null")))
+        };
         let mut kept = json!({
             "skipped": false,
-            "succeeded": "{% $work.succeeded %}",
+            "succeeded": "{% $work.past.succeeded + $work.succeeded %}",
             "failed": "{% $work.failed %}",
-            "nodes": "{% [$work.nodes] %}",
+            "nodes": expression(NODES_SHOWN),
             "exitCode": one("$work.nodes[0].exitCode"),
         });
         if let Some(fields) = kept.as_object_mut().filter(|_| self.plan.output != Output::None) {
@@ -204,12 +248,16 @@ impl States<'_> {
             fields.insert("output".into(), one(output));
         }
         let nodes = if self.plan.output == Output::Json {
-            "{% [$map($work.nodes, function($n) { $sift($n, function($v, $k) { $k != \"output\" }) })] %}"
+            expression(&format!(
+                "[$map({NODES_SHOWN}, function($n) {{ $sift($n, function($v, $k) {{ $k != \"output\" }}) }})]"
+            ))
         } else {
-            "{% [$work.nodes] %}"
+            expression(NODES_SHOWN)
         };
         let counts = json!({
-            "total": "{% $work.total %}", "succeeded": "{% $work.succeeded %}", "failed": "{% $work.failed %}"
+            "total": "{% $work.past.total + $work.total %}",
+            "succeeded": "{% $work.past.succeeded + $work.succeeded %}",
+            "failed": "{% $work.failed %}",
         });
         let reported = [
             ("commandId", json!("{% $work.commandId %}")),
@@ -254,6 +302,10 @@ fn merged(fields: &str) -> Value {
 /// Most events of history of one try, and how they come about.
 pub(in super::super) fn events(_: &Step<'_>, plan: &Plan) -> (u64, String) {
     let polls = poll::polls(plan.timeout + GRACE);
+    if plan.frozen {
+        let all = FIXED + TROUBLE + polls * POLL + CHUNKS * CHUNK;
+        return (all, format!("{polls} polls x {POLL}, {CHUNKS} commands x {CHUNK}"));
+    }
     let pages = match &plan.nodes {
         Nodes::Ids { .. } => 2,
         Nodes::Tagged(_) => PAGES,

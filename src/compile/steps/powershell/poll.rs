@@ -25,8 +25,14 @@ impl States<'_> {
                     \"elapsed\": $floor(($millis() - $work.started) / 1000), \
                     \"status\": $exists($c.Status) ? $c.Status : \"Pending\", \
                     \"targets\": $exists($c.TargetCount) ? $c.TargetCount : 0}]) )";
+        // For whoever looks on: ended nodes are no proof of anything, and only shown while the step runs.
+        let counts = "( $c := $states.result.Commands[0]; $n := function($v) { $exists($v) ? $v : 0 }; \
+                      $bad := $n($c.ErrorCount) + $n($c.DeliveryTimedOutCount); \
+                      {\"total\": $work.past.total + $n($c.TargetCount) + $count($work.left), \
+                      \"succeeded\": $work.past.succeeded + $max([0, $n($c.CompletedCount) - $bad]), \"failed\": $bad} )";
         let shown = json!({
-            "status": "{% $exists($states.result.Commands[0].Status) ? $states.result.Commands[0].Status : null %}"
+            "status": "{% $exists($states.result.Commands[0].Status) ? $states.result.Commands[0].Status : null %}",
+            "counts": expression(counts),
         });
         let task = Task {
             resource: flow.systems_manager("listCommands"),

@@ -4,13 +4,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, text};
+use super::super::super::asl::{Catch, Rule, State, Task, assign, expression, quoted};
 use super::super::super::flow::{Flow, comment};
 use super::super::super::grants::Nodes;
 use super::{States, merged, patience};
 
 /// The fewest seconds that `SendCommand` takes for delivery (`TimeoutSeconds`).
 const DELIVERY_LEAST: u64 = 30;
+/// Nodes of one command where it names them (`SendCommand`, InstanceIds and Target.Values).
+const AT_ONCE: usize = 50;
 /// How often a throttled send is made again: for six minutes in all.
 const HOLDS: u64 = 10;
 /// How often a command whose sending gave no answer is looked for, and the seconds before each look.
@@ -20,8 +22,10 @@ const SEARCH_PAUSE: u64 = 5;
 impl States<'_> {
     pub(super) fn send(&self, flow: &mut Flow) {
         let path = &self.step.path;
-        let code =
-            format!("{{\"began\": $work.began, \"held\": $work.held, \"sought\": 0, \"failure\": {}}}", self.raised());
+        let code = format!(
+            "{{\"began\": $work.began, \"held\": $work.held, \"sought\": 0, \"left\": $work.left, \"past\": $work.past, \"failure\": {}}}",
+            self.raised()
+        );
         let refused = Catch {
             errors: vec!["States.ALL"],
             assign: assign([("work", json!(expression(&code)))]),
@@ -50,25 +54,13 @@ impl States<'_> {
         arguments.insert("DocumentVersion".into(), json!("{% $document.version %}"));
         arguments.insert("DocumentHash".into(), json!("{% $document.hash %}"));
         arguments.insert("DocumentHashType".into(), json!("Sha256"));
-        match &plan.nodes {
-            Nodes::Ids { ids, .. } => {
-                arguments.insert("InstanceIds".into(), json!(ids));
-            }
-            Nodes::Tagged(tags) => {
-                let target = |(key, values): (&String, &Vec<String>)| {
-                    let values: Vec<String> = values.iter().map(|value| text(value)).collect();
-                    json!({ "Key": format!("tag:{key}"), "Values": values })
-                };
-                arguments.insert("Targets".into(), tags.iter().map(target).collect());
-            }
-        }
         // Systems Manager's own defaults, said out loud: after the first failure no further node is sent to.
         arguments.insert("MaxConcurrency".into(), json!("50"));
         arguments.insert("MaxErrors".into(), json!("0"));
         // A node takes the command within the step's timeout or is unreachable. Less would fail nodes that are only waiting for their turn: a
         // command by tags goes to one node first, then to two, four and so on as those end (user guide, "Using concurrency controls").
         arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.max(DELIVERY_LEAST)));
-        arguments.insert("Comment".into(), json!(expression(&comment(self.step))));
+        arguments.insert("Comment".into(), json!(expression(&self.comment())));
         let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
         if let Some(object) = &plan.arguments {
             // $base64encode takes Latin-1 only, so the JSON is percent-encoded first.
@@ -76,7 +68,42 @@ impl States<'_> {
             parameters.insert("arguments".into(), json!([expression(&encoded)]));
         }
         arguments.insert("Parameters".into(), Value::Object(parameters));
+        arguments.extend([self.aimed()]);
         Value::Object(arguments)
+    }
+
+    /// The comment of the step's try, with how many commands the try has sent before: no two may share one.
+    fn comment(&self) -> String {
+        if self.chunked() {
+            let before = format!("$work.past.total > 0 ? \"+\" & $string($floor($work.past.total / {AT_ONCE})) : \"\"");
+            format!("{} & ({before})", comment(self.step))
+        } else {
+            comment(self.step)
+        }
+    }
+
+    /// The nodes that the command is for: the next of those that were listed, else what the manifest says. Listed ones are Targets too, where nodes by
+    /// tags could stand: Systems Manager then treats both alike, one node first and none after a failure; and one that is not managed any more is
+    /// Undeliverable by itself, and does not refuse the whole command.
+    fn aimed(&self) -> (String, Value) {
+        let list = |values: &[String]| {
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            format!("[{}]", values.join(", "))
+        };
+        let listed = format!("[{{\"Key\": \"InstanceIds\", \"Values\": [$work.left[[0..{}]]]}}]", AT_ONCE - 1);
+        let (argument, code) = match &self.plan.nodes {
+            _ if self.plan.frozen => ("Targets", listed),
+            // Fifty at most: they fit into one command.
+            Nodes::Ids { ids, .. } => ("InstanceIds", format!("$count($work.left) > 0 ? [$work.left] : {}", list(ids))),
+            Nodes::Tagged(tags) => {
+                let tag = |(key, values): (&String, &Vec<String>)| {
+                    format!("{{\"Key\": {}, \"Values\": {}}}", quoted(&format!("tag:{key}")), list(values))
+                };
+                let declared: Vec<String> = tags.iter().map(tag).collect();
+                ("Targets", format!("$count($work.left) > 0 ? {listed} : [{}]", declared.join(", ")))
+            }
+        };
+        (argument.to_owned(), json!(expression(&code)))
     }
 
     /// What becomes of a send that failed: a throttled one is made again, one with an unknown outcome is looked for.
@@ -102,7 +129,7 @@ impl States<'_> {
         let code = format!(
             "( $comment := {}; $ids := $states.result.Commands[Comment = $comment].CommandId; \
              $merge([$work, {{\"sought\": $work.sought + 1, \"commandId\": $exists($ids) ? $ids[0] : null}}]) )",
-            comment(self.step)
+            self.comment()
         );
         let unread = merged("{\"sought\": $work.sought + 1, \"commandId\": null}");
         let task = Task {
@@ -144,8 +171,13 @@ impl States<'_> {
 fn sent(command_id: &str) -> Value {
     json!({
         "commandId": expression(command_id),
-        "started": "{% $millis() %}",
+        // The timeout is that of all commands of a try together.
+        "started": "{% $work.past.started != null ? $work.past.started : $millis() %}",
         "elapsed": 0,
+        "left": expression(&format!(
+            "$count($work.left) > {AT_ONCE} ? [$work.left[[{AT_ONCE}..$count($work.left) - 1]]] : []"
+        )),
+        "past": "{% $work.past %}",
         "targets": 0,
         "nodes": [],
         "total": 0,
