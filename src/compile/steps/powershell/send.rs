@@ -11,7 +11,7 @@ use super::{States, merged, patience};
 
 /// The fewest seconds that `SendCommand` takes for delivery (`TimeoutSeconds`).
 const DELIVERY_LEAST: u64 = 30;
-/// Nodes of one command where it names them (`SendCommand`, InstanceIds and Target.Values).
+/// Nodes of one command where it names them (`SendCommand`, `InstanceIds` and `Targets`).
 const AT_ONCE: usize = 50;
 /// How often a throttled send is made again: for six minutes in all.
 const HOLDS: u64 = 10;
