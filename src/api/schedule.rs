@@ -101,6 +101,10 @@ fn one_hour() -> Span {
     Span::from_hours(1)
 }
 
+fn midnight() -> String {
+    "00:00".to_owned()
+}
+
 fn three() -> i32 {
     3
 }
@@ -119,7 +123,8 @@ pub struct Monthly {
     #[serde(default)]
     #[schemars(range(min = -28, max = 28))]
     pub offset_days: i32,
-    /// The time of day, as in `03:00`.
+    /// The time of day, as in `03:00`. Default midnight.
+    #[serde(default = "midnight")]
     #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"), length(max = 5))]
     pub at: String,
 }
