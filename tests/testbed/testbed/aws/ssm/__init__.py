@@ -1,4 +1,4 @@
-"""The bed's Systems Manager: documents, managed nodes and commands, as AWS and its agent behave.
+"""The bed's Systems Manager, as AWS and its agent behave, and the tags of its resources (``tagging``).
 
 ``register`` mounts it in LocalStack; ``nodes.TABLE`` holds the simulated machines; ``settings.EVENTUAL`` the delays;
 ``authorization.resources_for`` says what a request touches; ``reset`` forgets everything.
@@ -7,9 +7,10 @@
 
 def register() -> None:
     """Makes the bed's provider the one for ``ssm``. Call it before LocalStack starts."""
-    from . import provider
+    from . import provider, tagging
 
     provider.register()
+    tagging.register()
 
 
 def reset() -> None:

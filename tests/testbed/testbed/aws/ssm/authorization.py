@@ -5,10 +5,11 @@ guide's examples of SendCommand restricted by ``ssm:resourceTag``. An action tha
 on ``*``.
 """
 
-from . import arguments, model, targets
+from . import arguments, files, model, targets
 from .automation.executions import assume_role
 from .errors import ServiceError
 from .model import Account
+from .parameters import DEFAULT_KEY
 
 #: (IAM action, resource ARN, condition keys beside the global ones)
 Touched = tuple[str, str, dict[str, object]]
@@ -57,9 +58,10 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
     if operation in _AUTOMATION:
         return _automation(action, operation, request, account)
     if operation in _PARAMETERS_BY_NAME:
-        return _with_tags(action, _parameter_arn(request.get("Name", ""), account), _requested_tags(request), request)
+        return _parameter(action, request, account)
     if operation in _PARAMETERS_BY_NAMES:
-        return [(action, _parameter_arn(name, account), {}) for name in request.get("Names") or [""]]
+        names = request.get("Names") or [""]
+        return [touched for name in names for touched in _parameter(action, {**request, "Name": name}, account)]
     if operation == "GetParametersByPath":
         return [(action, _parameter_arn(request.get("Path", ""), account), {})]
     if operation in _TAGGING:
@@ -182,6 +184,22 @@ def _tagged_context(request: dict, account: Account) -> dict[str, object]:
         return _document_context(resource, request, account) | _tag_keys(request)
     node = account.node(resource) if kind == "ManagedInstance" else None
     return _resource_tags(node.tags if node else {}) | _requested_tags(request) | _tag_keys(request)
+
+
+def _parameter(action: str, request: dict, account: Account) -> list[Touched]:
+    """The parameter, and the customer's own key of a secret that is put or read in clear (Amazon's key is everybody's)."""
+    name = request.get("Name", "")
+    try:
+        found = account.parameters.get(name.split(":", 1)[0] if not name.startswith("arn:") else name)
+    except ServiceError:
+        found = None
+    context = _resource_tags(found.tags if found else {}) | _requested_tags(request)
+    touched = _with_tags(action, _parameter_arn(name, account), context, request)
+    stored = found.latest.key_id if found else ""
+    use, key_id = ("kms:Encrypt", request.get("KeyId") or stored) if action == "ssm:PutParameter" else ("kms:Decrypt", stored)
+    if key_id and key_id != DEFAULT_KEY and (use == "kms:Encrypt" or request.get("WithDecryption")):
+        touched.append((use, files.key_arn(account, key_id) or "*", {}))
+    return touched
 
 
 def _parameter_arn(name: str, account: Account) -> str:

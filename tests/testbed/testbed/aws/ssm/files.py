@@ -1,4 +1,4 @@
-"""Files in S3 and logs in CloudWatch that nodes read and write, through LocalStack, with the rights of the account itself: nodes' own roles are not modelled."""
+"""Files in S3, logs in CloudWatch and keys of KMS that nodes and parameters use, through LocalStack, with the rights of the account itself: nodes' own roles are not modelled."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -36,6 +36,14 @@ def bucket_exists(account: "Account", bucket: str) -> bool:
     except ClientError:
         return False
     return True
+
+
+def key_arn(account: "Account", key_id: str) -> str | None:
+    """The ARN of a key of KMS, by id, ARN or alias; None when there is none."""
+    try:
+        return _client(account).kms.describe_key(KeyId=key_id)["KeyMetadata"]["Arn"]
+    except ClientError:
+        return None
 
 
 def log(account: "Account", group: str, stream: str, text: str) -> None:

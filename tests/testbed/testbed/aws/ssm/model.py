@@ -20,6 +20,7 @@ from .compliance import Compliance
 from .documents import Documents
 from .fleet import Fleet
 from .nodes import TABLE, Node, NodeTable
+from .parameters import Parameters
 from .patching.operation import Patching
 from .scheduler import Scheduler
 from .settings import EVENTUAL, QUOTAS, Eventual, Quotas
@@ -42,6 +43,9 @@ class Account:
         self.associations = Associations(self)
         self.automations = Executions(self)
         self.compliance = Compliance(self)
+        self.parameters = Parameters(
+            f"arn:{self.partition}:ssm:{region}:{account}:parameter", system.scheduler.now, system.quotas, lambda key: files.key_arn(self, key) is not None
+        )
         self.patching = Patching(self.partition, region, system.scheduler.now, lambda url: system.read_file(self, url))
 
     def nodes(self) -> list[Node]:

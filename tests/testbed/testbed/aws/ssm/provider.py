@@ -1,8 +1,7 @@
 """LocalStack's side: the provider of ``ssm``, a thin shell over ``operations``.
 
-Each operation of the service model is a method. Ours go to the model; those of Parameter Store stay with the base
-provider and moto; every other is refused as an unknown action (the base provider would let moto answer it, which stores
-what it is told and does nothing).
+Each operation of the service model is a method. Those that the model has go there; every other is refused as an unknown action (the base
+provider would let moto answer it, which stores what it is told and does nothing).
 """
 
 from collections.abc import Callable
@@ -10,21 +9,10 @@ from collections.abc import Callable
 from botocore import xform_name
 from localstack.aws.api import CommonServiceException, RequestContext, handler
 from localstack.aws.spec import load_service
-from localstack.services.moto import call_moto
 from localstack.services.ssm.provider import SsmProvider
-
-from testbed.aws.settings import CLOCK
 
 from . import errors, model, operations
 from .callers import CALLER, Caller
-
-#: Parameter Store as the base provider and moto have it.
-PARAMETER_STORE = (
-    "DeleteParameter", "DeleteParameters", "DescribeParameters", "GetParameter", "GetParameterHistory", "GetParameters",
-    "GetParametersByPath", "LabelParameterVersion", "PutParameter", "UnlabelParameterVersion",
-)  # fmt: skip
-#: Operations for which moto keeps the tags of parameters.
-_TAGS = ("AddTagsToResource", "ListTagsForResource", "RemoveTagsFromResource")
 
 
 class BedSsmProvider(SsmProvider):
@@ -40,19 +28,14 @@ def register() -> None:
 
 
 def reset() -> None:
-    """Forgets everything: the model, and the parameters that moto keeps."""
-    from moto.ssm.models import ssm_backends
-
+    """Forgets everything."""
     model.system().reset()
-    ssm_backends.reset()
 
 
 def _own(name: str) -> Callable:
     """An operation that the model answers."""
 
     def method(self, context: RequestContext, request: dict) -> dict:
-        if name in _TAGS and (request or {}).get("ResourceType") == "Parameter":
-            return call_moto(context)
         CALLER.set(_caller(context))
         try:
             return operations.call(
@@ -70,22 +53,6 @@ def _caller(context: RequestContext) -> Caller:
     return Caller(principal.session_arn, principal.access_key_id or context.account_id, token=token)
 
 
-def _parameter_store(name: str) -> Callable:
-    """An operation of the base provider, or of moto where it has none; times follow the bed's clock."""
-    base = SsmProvider.__dict__.get(xform_name(name))
-
-    def method(self, context: RequestContext, request: dict) -> dict:
-        if base is None:
-            answer = call_moto(context)
-        elif name == "PutParameter":
-            answer = base(self, context, request)
-        else:
-            answer = base(self, context, **{xform_name(key): value for key, value in (request or {}).items()})
-        return _on_the_beds_clock(answer)
-
-    return method
-
-
 def _refused(name: str) -> Callable:
     """An operation that the bed does not have."""
 
@@ -95,30 +62,12 @@ def _refused(name: str) -> Callable:
     return method
 
 
-def _on_the_beds_clock(answer):
-    """moto stamps with the machine's time: the bed's is a fixed function of it."""
-    if isinstance(answer, list):
-        return [_on_the_beds_clock(item) for item in answer]
-    if not isinstance(answer, dict):
-        return answer
-    return {
-        key: _virtual(value) if key == "LastModifiedDate" else _on_the_beds_clock(value) for key, value in answer.items()
-    }
-
-
-def _virtual(stamp):
-    real = stamp.timestamp() if hasattr(stamp, "timestamp") else float(stamp)
-    return CLOCK.epoch + (real - CLOCK.epoch) * CLOCK.factor
-
-
 def _raised(error: errors.ServiceError) -> CommonServiceException:
     return CommonServiceException(error.code, error.message, status_code=error.status, sender_fault=error.status < 500)
 
 
 def _kind(name: str) -> Callable[[str], Callable]:
-    if name in operations.OPERATIONS:
-        return _own
-    return _parameter_store if name in PARAMETER_STORE else _refused
+    return _own if name in operations.OPERATIONS else _refused
 
 
 for _name in load_service("ssm").operation_names:

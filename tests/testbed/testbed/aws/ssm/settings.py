@@ -36,6 +36,7 @@ class Quotas:
     document_versions: int = 1_000
     #: Accounts that a document may be shared with; 0 refuses all sharing.
     document_shares: int = 1_000
+    parameters: int = 10_000
 
     def reset(self) -> None:
         """Back to the defaults."""

@@ -11,12 +11,12 @@ from botocore.model import OperationModel
 from .. import answers, constraints
 from ..errors import unknown_operation
 from ..model import Account, SystemsManager
-from . import associations, automation, calendars, commands, compliance, documents, nodes, patching, tags
+from . import associations, automation, calendars, commands, compliance, documents, nodes, parameters, patching, tags
 
 Operation = Callable[[Account, dict], dict]
 
 OPERATIONS: dict[str, Operation] = {}
-for _room in (associations, automation, calendars, commands, compliance, documents, nodes, patching, tags):
+for _room in (associations, automation, calendars, commands, compliance, documents, nodes, parameters, patching, tags):
     OPERATIONS |= _room.OPERATIONS
 
 

@@ -1,7 +1,6 @@
 """Tags of documents, associations, executions of runbooks and hybrid nodes (an EC2 instance's tags belong to EC2).
 
-Parameters have theirs in the base provider; what else the API can tag does not exist in this bed, so that a call for it
-finds no such resource.
+What else the API can tag does not exist in this bed, so that a call for it finds no such resource.
 """
 
 from ..errors import ServiceError, validation
@@ -40,6 +39,11 @@ def _tags_of(account: Account, request: dict) -> dict[str, str]:
     if kind == "Document":
         try:
             return account.documents.own(resource).tags
+        except ServiceError as error:
+            raise _no_resource(resource) from error
+    if kind == "Parameter":
+        try:
+            return account.parameters.get(resource).tags
         except ServiceError as error:
             raise _no_resource(resource) from error
     if kind in ("Association", "Automation"):
