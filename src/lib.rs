@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod compile;
 pub mod controller;
+pub mod inbox;
 pub mod resolve;
 pub mod runs;
 pub mod schedules;

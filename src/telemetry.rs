@@ -25,12 +25,18 @@ pub enum LogFormat {
     Text,
 }
 
+/// What never logs below `info`, whatever was asked for.
+const QUIET: [&str; 4] = ["aws_smithy_runtime", "aws_smithy_runtime_api", "aws_sdk_sfn", "aws_sdk_sqs"];
+
 /// Starts logging. `level` is a filter as in `info` or `windlass=debug,kube=info`.
 ///
 /// # Errors
 /// When the filter does not parse or logging was started already.
 pub fn init_logging(format: LogFormat, level: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(level)?;
+    // Below info the SDK writes whole requests, and task tokens would be in them.
+    let filter = QUIET.iter().try_fold(EnvFilter::try_new(level)?, |filter, target| {
+        format!("{target}=info").parse().map(|directive| filter.add_directive(directive))
+    })?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
@@ -69,6 +75,13 @@ struct BuildLabels {
     version: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MessageLabels {
+    account: String,
+    kind: &'static str,
+    outcome: &'static str,
+}
+
 type Seconds = fn() -> Histogram;
 
 /// All metrics of the process. Cheap to clone.
@@ -81,6 +94,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     runs_finished: Family<RunLabels, Counter>,
     status_writes: Family<ReconcileLabels, Counter>,
+    messages: Family<MessageLabels, Counter>,
+    end_seconds: Histogram,
     leader: Gauge,
 }
 
@@ -97,6 +112,8 @@ impl Default for Metrics {
         let reconciles = Family::<ReconcileLabels, Counter>::default();
         let runs_finished = Family::<RunLabels, Counter>::default();
         let status_writes = Family::<ReconcileLabels, Counter>::default();
+        let messages = Family::<MessageLabels, Counter>::default();
+        let end_seconds = Histogram::new(exponential_buckets(0.25, 2.0, 12));
         let leader = Gauge::default();
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -110,6 +127,12 @@ impl Default for Metrics {
         registry.register("reconciles", "Reconciliations by kind and outcome", reconciles.clone());
         registry.register("runs_finished", "Runs that ended, by phase", runs_finished.clone());
         registry.register("status_writes", "Writes of a status subresource by kind and outcome", status_writes.clone());
+        registry.register("inbox_messages", "Messages of inboxes by account, kind and outcome", messages.clone());
+        registry.register(
+            "run_end_delay_seconds",
+            "Time from the event that told of an execution's end to the run's status",
+            end_seconds.clone(),
+        );
         registry.register("leader", "1 while this process holds the lease", leader.clone());
         registry.register("build_info", "Version of this build", build);
         Self {
@@ -120,6 +143,8 @@ impl Default for Metrics {
             reconciles,
             runs_finished,
             status_writes,
+            messages,
+            end_seconds,
             leader,
         }
     }
@@ -139,6 +164,16 @@ impl Metrics {
     /// A status was written, or not: `ok`, `error`.
     pub fn status_written(&self, kind: &'static str, outcome: &str) {
         self.status_writes.get_or_create(&ReconcileLabels { kind, outcome: outcome.to_owned() }).inc();
+    }
+
+    /// A message of an account's inbox was acted upon.
+    pub fn message(&self, account: &str, kind: &'static str, outcome: &'static str) {
+        self.messages.get_or_create(&MessageLabels { account: account.to_owned(), kind, outcome }).inc();
+    }
+
+    /// The end of a run is in its status, so long after the event that told of it. Events tell whole seconds.
+    pub fn end_written(&self, delay: jiff::SignedDuration) {
+        self.end_seconds.observe(delay.as_secs_f64().max(0.0));
     }
 
     /// Whether this process holds the lease.

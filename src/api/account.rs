@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::owned::OwnedObject;
 use super::schema;
 
 /// An AWS account and Region, the identity to use there, and what each namespace may cause. Nothing that is not granted here can be reached from
@@ -62,6 +63,9 @@ pub struct AwsAccountSpec {
         length(max = 2048)
     )]
     pub permissions_boundary_arn: String,
+    /// The inbox: a queue through which AWS tells Windlass what becomes of executions, and through which steps ask people. Left out: it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Inbox>,
     /// What namespaces may cause in this account; nothing by default. 256 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -104,6 +108,32 @@ pub struct AssumeRole {
     pub external_id: Option<String>,
 }
 
+/// The inbox of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbox {
+    /// `Managed`: Windlass keeps one SQS queue and one EventBridge rule in the account. `Disabled`: neither; runs are followed by polling, and no step can wait for people.
+    pub mode: InboxMode,
+}
+
+/// Whether an account has an inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum InboxMode {
+    /// Windlass makes the queue and the rule and keeps them.
+    #[default]
+    Managed,
+    /// There is none.
+    Disabled,
+}
+
+impl AwsAccountSpec {
+    /// Whether the account has an inbox.
+    #[must_use]
+    pub fn has_inbox(&self) -> bool {
+        self.inbox.as_ref().is_none_or(|inbox| inbox.mode == InboxMode::Managed)
+    }
+}
+
 /// Name of a grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -143,7 +173,7 @@ pub struct Grant {
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
     /// Service prefix and operation, as in `states:DescribeExecution`.
-    #[schemars(regex(pattern = "^(states|ssm|iam|sts):[A-Z][A-Za-z]+$"), length(max = 128))]
+    #[schemars(regex(pattern = "^(states|ssm|iam|sts|sqs|events):[A-Z][A-Za-z]+$"), length(max = 128))]
     pub operation: String,
     /// Size of the bucket, in calls.
     #[schemars(range(min = 1, max = 100_000))]
@@ -160,11 +190,14 @@ pub struct AwsAccountStatus {
     /// The generation that the rest of this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled.
+    /// Ready, Reconciling, Stalled; and `InboxReady`: whether status events arrive, and what is done without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Who AWS says that Windlass is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_arn: Option<String>,
+    /// What exists in AWS on behalf of this account: the inbox's queue and rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owned_objects: Vec<OwnedObject>,
 }

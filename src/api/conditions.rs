@@ -9,6 +9,8 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// Nothing will happen until a person changes something (kstatus, abnormal-true).
 pub const STALLED: &str = "Stalled";
+/// Whether status events of executions arrive in an account's inbox.
+pub const INBOX_READY: &str = "InboxReady";
 /// The execution of a run was started, now or earlier.
 pub const STARTED: &str = "Started";
 /// How a run ended: `Unknown` until it has.

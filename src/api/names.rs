@@ -14,6 +14,10 @@ use sha2::{Digest, Sha256};
 pub const ROLE_NAME_LIMIT: usize = 64;
 /// Longest state machine or execution name (Step Functions quotas).
 pub const STATES_NAME_LIMIT: usize = 80;
+/// Longest queue name (`CreateQueue`, `QueueName`).
+pub const QUEUE_NAME_LIMIT: usize = 80;
+/// Longest name of an EventBridge rule (`PutRule`, `Name`).
+pub const RULE_NAME_LIMIT: usize = 64;
 /// Longest document name (`CreateDocument`, pattern of Name).
 pub const DOCUMENT_NAME_LIMIT: usize = 128;
 
@@ -63,7 +67,7 @@ pub struct Owner {
     pub cluster_id: ClusterId,
     /// Kind, as in `WindowsWorkflow`.
     pub kind: String,
-    /// Namespace.
+    /// Namespace; empty for a cluster-scoped kind.
     pub namespace: String,
     /// Name.
     pub name: String,
@@ -106,6 +110,23 @@ pub fn execution_name(cluster_id: &ClusterId, namespace: &str, run: &str) -> Str
         STATES_NAME_LIMIT,
         &["WorkflowRun", cluster_id.as_str(), namespace, run],
     )
+}
+
+/// Namespace and name of the run that an execution belongs to; none when the name is another's or was cut.
+#[must_use]
+pub fn parse_execution_name<'n>(cluster_id: &ClusterId, execution: &'n str) -> Option<(&'n str, &'n str)> {
+    let rest = execution.strip_prefix(cluster_id.as_str())?.strip_prefix('_')?;
+    rest.split_once('_').filter(|(namespace, run)| !namespace.is_empty() && !run.is_empty() && !run.contains('_'))
+}
+
+/// Whether a state machine's name is one of this cluster's.
+#[must_use]
+pub fn is_machine_of(cluster_id: &ClusterId, machine: &str) -> bool {
+    // No cluster id has an underscore, so that `prod` is not taken for `prod-eu`.
+    machine
+        .strip_prefix("windlass_")
+        .and_then(|rest| rest.strip_prefix(cluster_id.as_str()))
+        .is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// Cuts a name to a limit. A cut name has one `_` more than an uncut one, so that the two never meet.
@@ -164,6 +185,12 @@ mod tests {
         assert_ne!(one, two);
         assert!(one.len() == 64 && two.len() == 64);
         assert_ne!(owner("a", "b.c").aws_name(64), owner("a", "b-c").aws_name(64));
+    }
+
+    #[test]
+    fn a_cluster_scoped_object_meets_no_namespaced_one() {
+        let account = Owner { kind: "AwsAccount".into(), ..owner("", "prod") };
+        assert_eq!(account.aws_name(QUEUE_NAME_LIMIT), "windlass_prod__prod");
     }
 
     #[test]

@@ -19,8 +19,10 @@ use super::digest::Parts;
 use super::document::{self, DocumentResource};
 use super::error::{AwsError, Class};
 use super::plan::{First, UNDECLARED, change, first, foreign, orphans};
+use super::queue::QueueResource;
 use super::resource::{Attributes, Found, Novelty, Resource, recorded};
 use super::role::{self, RoleResource};
+use super::rule::RuleResource;
 use super::session::Session;
 use super::state_machine::StateMachineResource;
 use super::teardown::{Outcome, take_away};
@@ -31,6 +33,8 @@ pub use super::teardown::{DeleteError, Deleted, Left, delete};
 pub(super) const ROLE: &str = "AWS::IAM::Role";
 pub(super) const DOCUMENT: &str = "AWS::SSM::Document";
 pub(super) const STATE_MACHINE: &str = "AWS::StepFunctions::StateMachine";
+pub(super) const QUEUE: &str = "AWS::SQS::Queue";
+pub(super) const RULE: &str = "AWS::Events::Rule";
 
 /// Recorded in place of a digest when a write failed and may have had a part of its effect: what is there must be looked at.
 const IN_DOUBT: &str = "in doubt";
@@ -247,6 +251,11 @@ impl Work<'_> {
                 let published = self.attributes_of(object);
                 self.take(object, &StateMachineResource { machine, definition: &definition, tags, published }).await
             }
+            Body::Queue(queue) => {
+                let made = self.attributes_of(object);
+                self.take(object, &QueueResource { queue, tags, made }).await
+            }
+            Body::Rule(rule) => self.take(object, &RuleResource { rule, tags }).await,
         };
         let (digest, done) = match taken {
             Ok((digest, Some(done))) => (digest, done),
@@ -367,6 +376,11 @@ impl Work<'_> {
                 let resource = StateMachineResource { machine, definition: &definition, tags, published };
                 Ok(self.watch(object, &resource).await?.0)
             }
+            Body::Queue(queue) => {
+                let made = self.attributes_of(object);
+                Ok(self.watch(object, &QueueResource { queue, tags, made }).await?.0)
+            }
+            Body::Rule(rule) => Ok(self.watch(object, &RuleResource { rule, tags }).await?.0),
         }
     }
 

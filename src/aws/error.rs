@@ -41,7 +41,7 @@ pub struct Denied {
 pub struct AwsError {
     /// Who must act.
     pub class: Class,
-    /// IAM's prefix of the service: `states`, `ssm`, `iam`, `sts`.
+    /// IAM's prefix of the service: `states`, `ssm`, `iam`, `sts`, `sqs`, `events`.
     pub service: &'static str,
     /// The operation, as in `CreateRole`.
     pub operation: &'static str,
@@ -142,20 +142,31 @@ const GONE: &[&str] = &[
     "NoSuchEntity",
     "StateMachineDoesNotExist",
     "ExecutionDoesNotExist",
+    "TaskDoesNotExist",
+    "TaskTimedOut",
     "InvalidDocument",
     "InvalidResourceId",
     "InvalidCommandId",
     "InvocationDoesNotExist",
     "ResourceNotFound",
+    "ResourceNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue",
 ];
 
 /// Codes that say that the name is taken.
-const CONFLICT: &[&str] =
-    &["EntityAlreadyExists", "DocumentAlreadyExists", "StateMachineAlreadyExists", "ExecutionAlreadyExists"];
+const CONFLICT: &[&str] = &[
+    "EntityAlreadyExists",
+    "DocumentAlreadyExists",
+    "StateMachineAlreadyExists",
+    "ExecutionAlreadyExists",
+    "QueueAlreadyExists",
+];
 
 /// Codes of client errors that time mends.
 const PASSING: &[&str] = &[
     "ConcurrentModification",
+    "ConcurrentModificationException",
+    "AWS.SimpleQueueService.QueueDeletedRecently",
     "ConflictException",
     "DeleteConflict",
     "EntityTemporarilyUnmodifiable",
@@ -242,6 +253,31 @@ impl AwsError {
         error: &BuildError,
     ) -> Self {
         Self { class: Class::Invalid, message: error.to_string(), ..Self::blank(service, operation, Some(object)) }
+    }
+
+    /// The name belongs to an object that is there already.
+    pub(super) fn taken(service: &'static str, operation: &'static str, object: &str) -> Self {
+        let message = "there is one of that name already".to_owned();
+        Self { class: Class::Conflict, message, ..Self::blank(service, operation, Some(object)) }
+    }
+
+    /// There is no such object.
+    pub(super) fn gone(service: &'static str, operation: &'static str, object: &str) -> Self {
+        let message = "there is none of that name any more".to_owned();
+        Self { class: Class::Gone, message, ..Self::blank(service, operation, Some(object)) }
+    }
+
+    /// One entry of a call for many failed.
+    pub(super) fn in_batch(
+        service: &'static str,
+        operation: &'static str,
+        object: &str,
+        code: Option<String>,
+        message: Option<String>,
+    ) -> Self {
+        let message = message.unwrap_or_default();
+        let class = classify(code.as_deref().unwrap_or_default(), &message, 400);
+        Self { class, code, message, ..Self::blank(service, operation, Some(object)) }
     }
 
     /// The object is on its way out, and its name not free yet.

@@ -9,14 +9,18 @@ mod document;
 pub mod engine;
 pub mod error;
 pub mod executions;
+pub mod messages;
 pub mod nodes;
 pub mod plan;
+mod queue;
 mod quota;
 mod resource;
 mod role;
+mod rule;
 pub mod session;
 pub mod settings;
 mod state_machine;
+pub mod tasks;
 mod teardown;
 
 pub use error::{AwsError, Class, Denied};

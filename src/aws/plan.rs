@@ -70,6 +70,8 @@ impl fmt::Display for Change {
             "AWS::IAM::Role" => "role",
             "AWS::SSM::Document" => "document",
             "AWS::StepFunctions::StateMachine" => "state machine",
+            "AWS::SQS::Queue" => "queue",
+            "AWS::Events::Rule" => "rule",
             other => other,
         };
         write!(f, "{verb} {kind} {}", self.name)?;

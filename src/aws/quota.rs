@@ -33,7 +33,10 @@ const STATES: &[(&str, Figures, Figures)] = &[
     ("TagResource", (200, 1), (200, 1)),
 ];
 
-/// For operations whose quota AWS does not publish: those of IAM, Systems Manager and STS.
+/// "Standard queues support a very high, nearly unlimited number of API calls per second, per action" (SQS developer guide, "Queue types"): a bound against runaways.
+const QUEUES: Figures = (1000, 1000);
+
+/// For operations whose quota AWS does not publish: those of IAM, Systems Manager, STS and EventBridge's control plane.
 const UNPUBLISHED: Figures = (20, 10);
 
 /// The first and the longest pause after a throttled call.
@@ -94,6 +97,9 @@ impl Quotas {
     fn figures(&self, service: &str, operation: &str) -> Figures {
         if let Some(set) = self.set.get(&format!("{service}:{operation}")) {
             return (set.bucket, set.refill_per_second);
+        }
+        if service == "sqs" {
+            return QUEUES;
         }
         let published = STATES.iter().find(|(name, ..)| service == "states" && *name == operation);
         published.map_or(UNPUBLISHED, |(_, large, other)| if self.large { *large } else { *other })

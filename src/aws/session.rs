@@ -26,8 +26,10 @@ use super::settings::{AccountSettings, Bucket};
 
 /// How long before their end credentials are renewed, at most (the SDK takes half of it to all of it).
 const RENEW_BEFORE_END: Duration = Duration::from_mins(2);
-/// How long one call may take. None of the operations used here waits for anything.
+/// How long one call may take. None of the operations used here waits for anything, but for SQS's.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a call to SQS may take: a receive waits up to 20 s for a message (`ReceiveMessage`, `WaitTimeSeconds`).
+const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(40);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Beyond so many, sessions that nobody uses are forgotten.
 const SESSIONS_KEPT: usize = 256;
@@ -156,7 +158,9 @@ pub struct Identity {
 pub struct Session {
     settings: AccountSettings,
     calls: Arc<Calls>,
+    pub(super) events: aws_sdk_eventbridge::Client,
     pub(super) iam: aws_sdk_iam::Client,
+    pub(super) sqs: aws_sdk_sqs::Client,
     pub(super) ssm: aws_sdk_ssm::Client,
     pub(super) states: aws_sdk_sfn::Client,
     sts: aws_sdk_sts::Client,
@@ -171,7 +175,11 @@ impl Session {
         }
         Self {
             calls,
+            events: aws_sdk_eventbridge::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::from_conf(
+                aws_sdk_sqs::config::Builder::from(&config).timeout_config(timeouts(LONG_POLL_TIMEOUT)).build(),
+            ),
             ssm: aws_sdk_ssm::Client::new(&config),
             states: aws_sdk_sfn::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
@@ -224,11 +232,10 @@ impl Session {
 
 /// The controller's own identity: the default chain of the SDK (environment, web identity, ECS and EKS Pod Identity, instance profile).
 async fn ambient(settings: &AccountSettings, http: SharedHttpClient) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .http_client(http)
-        .timeout_config(timeouts)
+        .timeout_config(timeouts(CALL_TIMEOUT))
         .identity_cache(IdentityCache::lazy().buffer_time(RENEW_BEFORE_END).build())
         // Every attempt goes through the quota and is counted, so attempts are ours to make.
         .retry_config(RetryConfig::disabled());
@@ -239,4 +246,8 @@ async fn ambient(settings: &AccountSettings, http: SharedHttpClient) -> SdkConfi
         loader = loader.app_name(name);
     }
     loader.load().await
+}
+
+fn timeouts(whole: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_timeout(whole).connect_timeout(CONNECT_TIMEOUT).build()
 }

@@ -1,4 +1,4 @@
-//! Taking away what was owned: the state machine, then the document, then the role, each proved by its tags first.
+//! Taking away what was owned: the state machine, then the document, then the role; the rule, then the queue. Each is proved by its tags first.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use tracing::{info, warn};
 
 use crate::api::owned::OwnedObject;
 
-use super::engine::{DOCUMENT, ROLE, STATE_MACHINE};
+use super::engine::{DOCUMENT, QUEUE, ROLE, RULE, STATE_MACHINE};
 use super::error::{AwsError, Class};
 use super::plan::Change;
 use super::resource::{Tags, not_owned};
 use super::session::Session;
-use super::{document, role, state_machine};
+use super::{document, queue, role, rule, state_machine};
 
 /// What a deletion came to. Its text is for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub async fn delete(session: &Session, owner: &Tags, objects: &[OwnedObject]) ->
 
 fn rank(type_: &str) -> u8 {
     match type_ {
-        STATE_MACHINE => 0,
+        STATE_MACHINE | RULE => 0,
         DOCUMENT => 1,
         _ => 2,
     }
@@ -116,6 +116,8 @@ pub(super) async fn take_away(session: &Session, owner: &Tags, object: &OwnedObj
         ROLE => role::proof(session, name).await?,
         DOCUMENT => document::proof(session, name).await?,
         STATE_MACHINE => state_machine::proof(session, arn).await?,
+        QUEUE => queue::proof(session, object, arn).await?,
+        RULE => rule::proof(session, arn).await?,
         other => return Ok(Outcome::Left(format!("this version of Windlass does not know {other}"))),
     };
     let Some(tags) = proof else {
@@ -128,6 +130,8 @@ pub(super) async fn take_away(session: &Session, owner: &Tags, object: &OwnedObj
     match object.type_.as_str() {
         ROLE => role::delete(session, name).await?,
         DOCUMENT => document::delete(session, name).await?,
+        QUEUE => queue::delete(session, object, arn).await?,
+        RULE => rule::delete(session, name, arn).await?,
         _ => state_machine::delete(session, arn).await?,
     }
     info!(%arn, "deleted");

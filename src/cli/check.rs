@@ -54,7 +54,7 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// How many manifests of Windlass's there were.
     pub manifests: usize,
-    /// What each workflow compiles to whose account is among the manifests, in their order.
+    /// What each account compiles to, and each workflow whose account is among the manifests, in their order.
     pub blueprints: Vec<Blueprint>,
     /// Workflows that were not compiled for want of an account among the manifests.
     pub without_account: Vec<Finding>,
@@ -75,6 +75,7 @@ fn check_with(kinds: &[Kind], sources: &[Source], cluster_id: &ClusterId) -> Che
     }
     let Reading { findings, manifests, accounts, fleets, workflows, runs, schedules, .. } = reading;
     let mut checked = Checked { findings, manifests, ..Checked::default() };
+    checked.blueprints.extend(accounts.sound.iter().map(|account| compile_account(account, cluster_id)));
     for workflow in &workflows {
         compile_workflow(workflow, &accounts, &fleets_of(&fleets, &workflow.namespace), cluster_id, &mut checked);
     }
@@ -278,6 +279,18 @@ fn fleets_of(fleets: &[Found<'_, WindowsFleet>], namespace: &str) -> Fleets {
         (fleet.name.clone(), Fleet { targets: spec.systems_manager.targets(), account })
     })
     .collect()
+}
+
+/// Compiles an account. Who the controller is there is not known here, unless the account names its role.
+fn compile_account(account: &Found<'_, AwsAccount>, cluster_id: &ClusterId) -> Blueprint {
+    let owner = Owner {
+        cluster_id: cluster_id.clone(),
+        kind: "AwsAccount".to_owned(),
+        namespace: String::new(),
+        name: account.name.clone(),
+    };
+    let spec = &account.object.spec;
+    compile::account(&owner, spec, &compile::receivers(spec, None))
 }
 
 /// Compiles a workflow for its account where that is among the manifests, else checks what can be known without one.

@@ -44,6 +44,9 @@ pub struct Controller {
     /// First interval at which a run's execution is looked at; it grows to eight times this while nothing changes.
     #[arg(long, env = "WINDLASS_POLL_INTERVAL", default_value = "2s")]
     poll_interval: Span,
+    /// How often an execution is looked at at the latest while status events of its account arrive.
+    #[arg(long, env = "WINDLASS_REPAIR_INTERVAL", default_value = "2m")]
+    repair_interval: Span,
     /// How often each object in AWS is compared with its manifest.
     #[arg(long, env = "WINDLASS_DRIFT_INTERVAL", default_value = "10m")]
     drift_interval: Span,
@@ -104,8 +107,10 @@ impl Controller {
         metrics.set_leader(true);
 
         let (stores, writers) = controller::stores();
+        let (inboxes, wakes) = controller::inbox::Inboxes::new();
         let ctx = Arc::new(Context {
             client: client.clone(),
+            namespace,
             cluster_id: self.cluster_id,
             clock,
             sessions: Sessions::with_clock(Arc::new(metrics.clone()), clock),
@@ -113,6 +118,7 @@ impl Controller {
             metrics: metrics.clone(),
             settings: Settings {
                 poll_interval: self.poll_interval.to_duration(),
+                repair_interval: self.repair_interval.to_duration(),
                 drift_interval: self.drift_interval.to_duration(),
                 fleet_interval: self.fleet_interval.to_duration(),
                 concurrency: self.concurrency,
@@ -122,9 +128,10 @@ impl Controller {
             freshness: controller::freshness::Freshness::default(),
             drift: controller::drift::Drift::default(),
             paces: crate::runs::pace::Paces::default(),
+            inboxes,
         });
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
-        let mut work = tokio::spawn(controller::run(ctx, writers, async move {
+        let mut work = tokio::spawn(controller::run(ctx, writers, wakes, async move {
             let _ = finished.await;
         }));
         let result: Result<(), Error> = tokio::select! {

@@ -37,7 +37,7 @@ pub enum Form {
 /// What is printed.
 #[derive(Debug, Serialize)]
 pub struct Objects {
-    /// In dependency order, workflow by workflow in the order of the manifests.
+    /// In dependency order: account by account, then workflow by workflow, in the order of the manifests.
     pub objects: Vec<Rendered>,
 }
 

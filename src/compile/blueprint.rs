@@ -34,6 +34,10 @@ pub enum Body {
     Document(Document),
     /// A Standard state machine.
     StateMachine(StateMachine),
+    /// A standard queue.
+    Queue(Queue),
+    /// An EventBridge rule with one target.
+    Rule(Rule),
 }
 
 /// An IAM role.
@@ -82,6 +86,51 @@ pub struct StateMachine {
     pub fills: Vec<Fill>,
 }
 
+/// A standard SQS queue, encrypted with SQS's own key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Queue {
+    /// Name, 80 characters at most.
+    pub name: String,
+    /// ARN: it follows from account, Region and name.
+    pub arn: String,
+    /// How long a message is kept, in seconds.
+    pub retention_seconds: u32,
+    /// How long a message that was received and not deleted is hidden, in seconds.
+    pub visibility_seconds: u32,
+    /// How long a receive waits for messages, in seconds.
+    pub wait_seconds: u32,
+    /// Who may send and who may receive.
+    pub policy: Value,
+}
+
+/// An EventBridge rule on the default bus.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    /// Name, 64 characters at most.
+    pub name: String,
+    /// ARN: it follows from account, Region and name.
+    pub arn: String,
+    /// Description, 512 characters at most.
+    pub description: String,
+    /// Which events.
+    pub pattern: Value,
+    /// Where they go.
+    pub target: RuleTarget,
+}
+
+/// Where a rule's events go, and what of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleTarget {
+    /// Name of the target within the rule.
+    pub id: String,
+    /// ARN of the queue.
+    pub arn: String,
+    /// Paths of an event's values, by name.
+    pub paths: BTreeMap<String, String>,
+    /// What is sent, with those values in it.
+    pub template: String,
+}
+
 /// A place in an object that another object's answer goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fill {
@@ -108,6 +157,8 @@ impl Object {
             Body::Role(_) => "AWS::IAM::Role",
             Body::Document(_) => "AWS::SSM::Document",
             Body::StateMachine(_) => "AWS::StepFunctions::StateMachine",
+            Body::Queue(_) => "AWS::SQS::Queue",
+            Body::Rule(_) => "AWS::Events::Rule",
         }
     }
 
@@ -118,6 +169,8 @@ impl Object {
             Body::Role(role) => &role.name,
             Body::Document(document) => &document.name,
             Body::StateMachine(machine) => &machine.name,
+            Body::Queue(queue) => &queue.name,
+            Body::Rule(rule) => &rule.name,
         }
     }
 
@@ -128,6 +181,8 @@ impl Object {
             Body::Role(role) => &role.arn,
             Body::Document(document) => &document.arn,
             Body::StateMachine(machine) => &machine.arn,
+            Body::Queue(queue) => &queue.arn,
+            Body::Rule(rule) => &rule.arn,
         }
     }
 }

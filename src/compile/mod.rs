@@ -4,10 +4,11 @@
 //! holds that.
 //!
 //! [`workflow()`] reads a manifest into a [`tree`] of steps in which nothing is left to check, then lays it out: states ([`flow`], [`steps`], written
-//! by [`asl`]), the execution role ([`iam`]) and the document ([`ssm`]).
+//! by [`asl`]), the execution role ([`iam`]) and the document ([`ssm`]). [`account()`] gives an account's inbox, and [`inbox`] its address, for steps that send there.
 
 use crate::api::AwsAccountSpec;
 
+mod account;
 pub mod asl;
 pub mod blueprint;
 mod bounds;
@@ -18,6 +19,7 @@ pub mod fleets;
 pub mod flow;
 pub mod grants;
 pub mod iam;
+pub mod inbox;
 mod names;
 pub mod parameters;
 pub mod place;
@@ -31,6 +33,7 @@ pub mod targets;
 pub mod tree;
 mod workflow;
 
+pub use account::{account, receivers};
 pub use blueprint::Blueprint;
 pub use digest::digest;
 pub use fleets::{Fleet, Fleets, NO_FLEETS};

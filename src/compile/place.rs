@@ -52,6 +52,25 @@ impl<'a> Place<'a> {
         self.arn("states", self.region, &format!("stateMachine:{name}"))
     }
 
+    /// ARN of an SQS queue.
+    #[must_use]
+    pub fn queue_arn(&self, name: &str) -> String {
+        self.arn("sqs", self.region, name)
+    }
+
+    /// URL of an SQS queue, as AWS's own endpoint answers it.
+    #[must_use]
+    pub fn queue_url(&self, name: &str) -> String {
+        let suffix = if self.partition() == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("https://sqs.{}.{suffix}/{}/{name}", self.region, self.account_id)
+    }
+
+    /// ARN of a rule on the default event bus.
+    #[must_use]
+    pub fn rule_arn(&self, name: &str) -> String {
+        self.arn("events", self.region, &format!("rule/{name}"))
+    }
+
     /// ARN of an EC2 instance.
     #[must_use]
     pub fn instance_arn(&self, id: &str) -> String {
@@ -74,6 +93,8 @@ mod tests {
         let place = Place { account_id: "111122223333", region: "cn-north-1" };
         assert_eq!(place.role_arn("/windlass/prod/", "r"), "arn:aws-cn:iam::111122223333:role/windlass/prod/r");
         assert_eq!(place.document_arn("d"), "arn:aws-cn:ssm:cn-north-1:111122223333:document/d");
+        assert_eq!(place.queue_url("q"), "https://sqs.cn-north-1.amazonaws.com.cn/111122223333/q");
+        assert_eq!(place.rule_arn("r"), "arn:aws-cn:events:cn-north-1:111122223333:rule/r");
         assert_eq!(place.instance_arn("*"), "arn:aws-cn:ec2:cn-north-1:111122223333:instance/*");
     }
 }

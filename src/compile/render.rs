@@ -52,6 +52,26 @@ fn rendered(object: &Object) -> Rendered {
             "RoleArn": machine.role_arn,
             "Definition": machine.definition,
         }),
+        Body::Queue(queue) => json!({
+            "QueueName": queue.name,
+            "SqsManagedSseEnabled": true,
+            "MessageRetentionPeriod": queue.retention_seconds,
+            "VisibilityTimeout": queue.visibility_seconds,
+            "ReceiveMessageWaitTimeSeconds": queue.wait_seconds,
+            // CloudFormation has a resource of its own for it.
+            "Policy": queue.policy,
+        }),
+        Body::Rule(rule) => json!({
+            "Name": rule.name,
+            "Description": rule.description,
+            "State": "ENABLED",
+            "EventPattern": rule.pattern,
+            "Targets": [{
+                "Id": rule.target.id,
+                "Arn": rule.target.arn,
+                "InputTransformer": { "InputPathsMap": rule.target.paths, "InputTemplate": rule.target.template },
+            }],
+        }),
     };
     if let Some(fields) = body.as_object_mut() {
         let tags: Vec<Value> = object.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();

@@ -1,11 +1,8 @@
-//! AwsAccount: says who Windlass is there, and holds the object while workflows need it.
+//! AwsAccount: says who Windlass is there, keeps its inbox, and holds the object while workflows need it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
@@ -13,19 +10,17 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 use tracing::{info, warn};
 
-use crate::api::conditions::{self, READY, RECONCILING, STALLED, Verdict};
-use crate::api::refs::AccountRef;
-use crate::api::{AwsAccount, AwsAccountStatus, WindowsWorkflow};
+use crate::api::conditions::{self, INBOX_READY, READY, RECONCILING, STALLED, Verdict};
+use crate::api::{AwsAccount, AwsAccountStatus};
 use crate::aws::{AwsError, Class};
 use crate::resolve;
 
+use super::account_inbox::{self, Inbox};
 use super::context::Context;
-use super::{CATCH_UP, Error, finalize, invalid, status};
+use super::{CATCH_UP, Error, account_deletion, finalize, invalid, status};
 
 /// Name of the kind.
 pub const KIND: &str = "AwsAccount";
-/// How often a deleted account looks whether workflows still need it.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Brings one AwsAccount up to date.
 ///
@@ -41,7 +36,7 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<AwsAccount>>, ctx: Arc<Contex
         return Ok(Action::requeue(CATCH_UP));
     }
     if account.metadata.deletion_timestamp.is_some() {
-        return cleanup(&ctx, &api, account).await;
+        return account_deletion::cleanup(&ctx, &api, account).await;
     }
     finalize::add(&ctx, &api, account).await?;
     let name = account.name_any();
@@ -60,16 +55,27 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<AwsAccount>>, ctx: Arc<Contex
         }
         Err(error) => Outcome::failed(account, &error),
     };
-    outcome.record(&mut after, account.metadata.generation, ctx.clock.now());
+    let inbox = if outcome.ready {
+        account_inbox::sync(&ctx, &api, account, &session, &mut after).await
+    } else {
+        ctx.inboxes.stop(&name);
+        Inbox::without_account()
+    };
+    let (generation, now) = (account.metadata.generation, ctx.clock.now());
+    outcome.record(&mut after, generation, now);
+    inbox.record(&mut after, generation, now);
+    let news = |type_| condition(before, type_) != condition(Some(&after), type_);
     if status::write(&ctx, &api, KIND, account, before, &after).await? {
-        outcome.tell(&ctx, account).await;
+        if news(READY) {
+            outcome.tell(&ctx, account).await;
+        }
+        if news(INBOX_READY) {
+            inbox.tell(&ctx, account).await;
+        }
     }
     let key = format!("{KIND}/{name}");
     Ok(match outcome.retry {
-        Retry::AtInterval => {
-            ctx.backoff.forget(&key);
-            Action::requeue(ctx.clock.real(ctx.settings.drift_interval))
-        }
+        Retry::AtInterval => account_inbox::next(&ctx, &key, &inbox),
         Retry::Soon => Action::requeue(ctx.clock.real(ctx.backoff.failed(&key))),
     })
 }
@@ -85,7 +91,7 @@ async fn unreadable(
     if broken.metadata.deletion_timestamp.is_some() {
         let Some(whole) = invalid::whole(ctx, api, &name).await? else { return Ok(Action::await_change()) };
         if let Some(account) = salvage(broken, &whole) {
-            return cleanup(ctx, api, &account).await;
+            return account_deletion::cleanup(ctx, api, &account).await;
         }
     }
     invalid::report(ctx, api, KIND, guard, broken, invalid::stalled).await
@@ -100,9 +106,16 @@ fn salvage(broken: &InvalidObject, whole: &Value) -> Option<AwsAccount> {
     let status = AwsAccountStatus {
         conditions: invalid::part(whole, "/status/conditions"),
         caller_arn: invalid::part(whole, "/status/callerArn"),
+        owned_objects: invalid::part(whole, "/status/ownedObjects"),
         ..AwsAccountStatus::default()
     };
     Some(AwsAccount { metadata: broken.metadata.clone(), spec, status: Some(status) })
+}
+
+/// A condition as far as people are told of its changes.
+fn condition(status: Option<&AwsAccountStatus>, type_: &str) -> Option<(String, String, String)> {
+    let found = conditions::get(&status?.conditions, type_)?;
+    Some((found.status.clone(), found.reason.clone(), found.message.clone()))
 }
 
 #[derive(Clone, Copy)]
@@ -183,68 +196,4 @@ impl Outcome {
             ctx.reporter.warning(&reference, "Verify", self.reason, &self.message).await;
         }
     }
-}
-
-/// Workflows that have objects in an account, as namespace/name.
-fn users_of<'a>(
-    account: &str,
-    workflows: impl Iterator<Item = &'a DeserializeGuard<WindowsWorkflow>>,
-) -> BTreeSet<String> {
-    workflows
-        .filter_map(|guard| guard.0.as_ref().ok())
-        .filter(|workflow| {
-            let status = workflow.status.as_ref();
-            status.and_then(|status| status.account_ref.as_ref()).is_some_and(|used| used.name == account)
-        })
-        .map(|workflow| format!("{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any()))
-        .collect()
-}
-
-/// The same by the API server's own word, of workflows that do not parse too.
-async fn users_now(ctx: &Context, account: &str) -> Result<BTreeSet<String>, Error> {
-    let all: Api<DynamicObject> = Api::all_with(ctx.client.clone(), &ApiResource::erase::<WindowsWorkflow>(&()));
-    let listed = all.list(&ListParams::default()).await?;
-    let uses = |workflow: &&DynamicObject| {
-        invalid::part::<Option<AccountRef>>(&workflow.data, "/status/accountRef")
-            .is_some_and(|used| used.name == account)
-    };
-    let name =
-        |workflow: &DynamicObject| format!("{}/{}", workflow.namespace().unwrap_or_default(), workflow.name_any());
-    Ok(listed.items.iter().filter(uses).map(name).collect())
-}
-
-/// An account goes when no workflow has objects in it: without it nothing there could be taken away any more.
-async fn cleanup(ctx: &Context, api: &Api<AwsAccount>, account: &AwsAccount) -> Result<Action, Error> {
-    let name = account.name_any();
-    // Before the watches have shown everything, nothing would seem to need the account.
-    ctx.stores.ready().await;
-    let mut users = users_of(&name, ctx.stores.workflows.state().iter().map(AsRef::as_ref));
-    if users.is_empty() {
-        // The watch may be behind, and the last hold goes once: the API server itself is asked.
-        users = users_now(ctx, &name).await?;
-    }
-    if users.is_empty() {
-        finalize::remove(ctx, api, account).await?;
-        ctx.backoff.forget(&format!("{KIND}/{name}"));
-        return Ok(Action::await_change());
-    }
-    let listed: Vec<&str> = users.iter().map(String::as_str).take(10).collect();
-    let message = format!(
-        "{} workflows still have objects in this account and are waited for: {}{}; delete them first",
-        users.len(),
-        listed.join(", "),
-        if users.len() > listed.len() { ", …" } else { "" }
-    );
-    let before = account.status.as_ref();
-    let mut after = before.cloned().unwrap_or_default();
-    after.observed_generation = account.metadata.generation;
-    let now = ctx.clock.now();
-    conditions::set(
-        &mut after.conditions,
-        account.metadata.generation,
-        now,
-        Verdict::new(RECONCILING, Some(true), "InUse", message),
-    );
-    status::write(ctx, api, KIND, account, before, &after).await?;
-    Ok(Action::requeue(ctx.clock.real(LOOK_AGAIN)))
 }

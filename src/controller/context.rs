@@ -18,6 +18,7 @@ use crate::telemetry::Metrics;
 use super::backoff::Backoff;
 use super::drift::Drift;
 use super::freshness::Freshness;
+use super::inbox::Inboxes;
 use super::report::Reporter;
 
 /// The field manager of everything that the controller writes.
@@ -48,6 +49,8 @@ pub struct Stores {
 pub struct Settings {
     /// First interval at which a run's execution is looked at; it grows to eight times this while nothing changes.
     pub poll_interval: Duration,
+    /// How often an execution is looked at at the latest while status events of its account arrive.
+    pub repair_interval: Duration,
     /// How often each object in AWS is compared with its manifest.
     pub drift_interval: Duration,
     /// How often the nodes of each fleet are counted.
@@ -60,6 +63,8 @@ pub struct Settings {
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// The namespace that the controller runs in.
+    pub namespace: String,
     /// This cluster's name in AWS.
     pub cluster_id: ClusterId,
     /// The clock.
@@ -82,6 +87,8 @@ pub struct Context {
     pub drift: Drift,
     /// How often each running execution is looked at.
     pub paces: Paces,
+    /// The accounts' inboxes.
+    pub inboxes: Inboxes,
 }
 
 impl Stores {

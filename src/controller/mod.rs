@@ -3,12 +3,15 @@
 //! A reconciler is short: resolve → compile → engine → status. There is no AWS call and no policy text here.
 
 pub mod account;
+mod account_deletion;
+mod account_inbox;
 pub mod backoff;
 pub mod context;
 pub mod drift;
 pub mod finalize;
 pub mod fleet;
 pub mod freshness;
+pub mod inbox;
 pub mod invalid;
 pub mod lease;
 pub mod report;
@@ -20,6 +23,7 @@ mod run_targets;
 mod run_unreadable;
 pub mod schedule;
 pub mod status;
+pub mod tokens;
 pub mod workflow;
 pub mod workflow_deletion;
 
@@ -43,6 +47,7 @@ use crate::api::conditions;
 use crate::api::{AwsAccount, WindowsFleet, WindowsWorkflow, WorkflowRun, WorkflowSchedule};
 
 use context::{Context, Stores};
+use inbox::Wakes;
 
 /// How long a reconciliation waits for the watch to show this process's own last write.
 pub const CATCH_UP: Duration = Duration::from_millis(20);
@@ -111,8 +116,8 @@ pub fn stores() -> (Stores, Writers) {
     )
 }
 
-/// Runs all reconcilers until `stop` ends; what is under way then is finished first.
-pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output = ()> + Send + 'static) {
+/// Runs all reconcilers until `stop` ends; what is under way then is finished first. `wakes`: what the inboxes have to say.
+pub async fn run(ctx: Arc<Context>, writers: Writers, wakes: Wakes, stop: impl Future<Output = ()> + Send + 'static) {
     let stop = stop.shared();
     let sender = Arc::new(writers.shown);
     let shown = |kind: &'static str| {
@@ -123,17 +128,19 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let accounts = {
         let controller =
-            primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone()).watches(
-                all::<WindowsWorkflow>(&ctx.client),
-                watcher::Config::default(),
-                // A workflow that goes may be what the deletion of its account waits for. Whether it is still there is not asked here: that store is filled by another watch.
-                |workflow: DeserializeGuard<WindowsWorkflow>| {
-                    let deleted = workflow.meta().deletion_timestamp.is_some();
-                    let account =
-                        workflow.0.ok().and_then(|w| w.status).and_then(|s| s.account_ref).filter(|_| deleted);
-                    account.map(|account| ObjectRef::new(&account.name))
-                },
-            );
+            primary(&ctx, writers.accounts, shown(account::KIND), ctx.stores.accounts.clone(), stop.clone())
+                .reconcile_on(wakes.accounts)
+                .watches(
+                    all::<WindowsWorkflow>(&ctx.client),
+                    watcher::Config::default(),
+                    // A workflow that goes may be what the deletion of its account waits for. Whether it is still there is not asked here: that store is filled by another watch.
+                    |workflow: DeserializeGuard<WindowsWorkflow>| {
+                        let deleted = workflow.meta().deletion_timestamp.is_some();
+                        let account =
+                            workflow.0.ok().and_then(|w| w.status).and_then(|s| s.account_ref).filter(|_| deleted);
+                        account.map(|account| ObjectRef::new(&account.name))
+                    },
+                );
         drive(controller, "AwsAccount", account::reconcile, ctx.clone())
     };
     let fleets = {
@@ -185,10 +192,9 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
     };
     let runs = {
         let by_workflow = ctx.stores.runs.clone();
-        let controller = primary(&ctx, writers.runs, shown(run::KIND), by_workflow.clone(), stop.clone()).watches(
-            all::<WindowsWorkflow>(&ctx.client),
-            watcher::Config::default(),
-            move |workflow| {
+        let controller = primary(&ctx, writers.runs, shown(run::KIND), by_workflow.clone(), stop.clone())
+            .reconcile_on(wakes.runs)
+            .watches(all::<WindowsWorkflow>(&ctx.client), watcher::Config::default(), move |workflow| {
                 let (namespace, name) = (workflow.namespace(), workflow.name_any());
                 concerned(&by_workflow, |run| {
                     let pending = run
@@ -197,8 +203,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
                         .is_none_or(|status| status.started_at.is_none() && !status.phase.is_final());
                     pending && run.namespace() == namespace && run.spec.workflow_ref.name == name
                 })
-            },
-        );
+            });
         drive(controller, "WorkflowRun", run::reconcile, ctx.clone())
     };
     let schedules = {
@@ -214,6 +219,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: impl Future<Output =
         drive(controller, "WorkflowSchedule", schedule::reconcile, ctx.clone())
     };
     future::join5(accounts, fleets, workflows, runs, schedules).await;
+    // What they were told of is not acted upon any more: whoever leads next receives it.
+    ctx.inboxes.close();
 }
 
 fn all<K: Resource<DynamicType = ()>>(client: &Client) -> Api<DeserializeGuard<K>> {

@@ -94,6 +94,12 @@ pub async fn reconcile(guard: Arc<DeserializeGuard<WorkflowRun>>, ctx: Arc<Conte
     }
 }
 
+/// The object in maps of this process.
+#[must_use]
+pub fn key(run: &impl ResourceExt) -> String {
+    format!("{KIND}/{}/{}", run.namespace().unwrap_or_default(), run.name_any())
+}
+
 /// One pass over one run. `run` has the status that the API server has.
 pub(super) struct Work<'a> {
     pub(super) ctx: &'a Context,
@@ -211,6 +217,9 @@ impl<'a> Work<'a> {
         if self.write(after).await? {
             info!(run = %self.key(), %phase, detail = %note, "run ended");
             self.ctx.metrics.run_finished(&phase);
+            if let Some(told) = self.ctx.inboxes.settled(&self.key()) {
+                self.ctx.metrics.end_written(self.ctx.clock.now().duration_since(told));
+            }
             if well {
                 self.tell("Finish", reason, note).await;
             } else {
@@ -288,12 +297,13 @@ impl<'a> Work<'a> {
 
     /// The object in maps of this process.
     pub(super) fn key(&self) -> String {
-        format!("{KIND}/{}/{}", self.namespace(), self.run.name_any())
+        key(&self.run)
     }
 
     /// Drops what this process remembers of the run.
     fn forget(&self) {
         self.ctx.backoff.forget(&self.key());
         self.ctx.paces.forget(&self.uid());
+        self.ctx.inboxes.settled(&self.key());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
@@ -11,12 +11,13 @@ use crate::aws::executions::Status;
 use crate::compile::execution::{RunIdentity, run_id};
 use crate::runs::execution::{self, Found};
 use crate::runs::history::Story;
+use crate::runs::pace::{self, Pace};
 use crate::runs::status as turn;
 use crate::runs::{sweep, words};
 
-use super::Error;
 use super::run::{Trouble, Work};
 use super::run_start::SETTLE;
+use super::{CATCH_UP, Error};
 
 /// How often the commands of an ended execution are looked for.
 const SWEEP_AGAIN: Duration = Duration::from_secs(2);
@@ -34,11 +35,17 @@ pub(super) async fn follow(work: &mut Work<'_>) -> Result<Action, Error> {
     let arn = work.status().execution_arn.unwrap_or_default();
     let uid = work.uid();
     let pace = work.ctx.paces.get(&uid);
-    if !pace.wants_history() {
+    // An event told of its end: the history has it, or will have it soon.
+    let expected = work.ctx.inboxes.expects_end(&work.key());
+    // Whatever else woke the run, its own finalizer for example, is no reason to call where an event will come.
+    if let Some(due) = pace.waits_until(work.ctx.clock.now()).filter(|_| !expected && receives(work)) {
+        return Ok(Action::requeue(work.ctx.clock.until(due).max(CATCH_UP)));
+    }
+    if !expected && !pace.wants_history() {
         match execution::find(&session, &arn, &uid).await {
             Ok(Found::Ours(found)) if found.status == Status::Running => {
                 work.ctx.backoff.forget(&work.key());
-                return Ok(next(work, pace.described()));
+                return Ok(next(work, pace.described(), false));
             }
             Ok(_) => {}
             Err(error) => return work.retry(&Trouble::Follow(error)).await,
@@ -58,12 +65,37 @@ pub(super) async fn follow(work: &mut Work<'_>) -> Result<Action, Error> {
     work.ctx.backoff.forget(&work.key());
     let after = turn::progressed(work.status(), work.now(), &story);
     let changed = work.write(after).await?;
-    Ok(next(work, pace.read(pages, changed)))
+    Ok(next(work, pace.read(pages, changed), expected))
 }
 
-fn next(work: &Work<'_>, pace: crate::runs::pace::Pace) -> Action {
-    work.ctx.paces.set(&work.uid(), pace);
-    Action::requeue(work.ctx.clock.real(pace.interval(work.ctx.settings.poll_interval)))
+/// When to look again. Where status events arrive one will come at the end, and this is for what it does not tell, or should it be lost.
+fn next(work: &Work<'_>, pace: Pace, expected: bool) -> Action {
+    let (ctx, status) = (work.ctx, work.status());
+    let first = ctx.settings.poll_interval;
+    let interval = if expected {
+        first
+    } else if receives(work) {
+        let age = status
+            .started_at
+            .map_or(Duration::ZERO, |at| Duration::try_from(ctx.clock.now().duration_since(at.0)).unwrap_or_default());
+        pace::relaxed(age, first, ctx.settings.repair_interval)
+    } else {
+        pace.interval(first)
+    };
+    rest(work, pace, interval)
+}
+
+/// Leaves a running execution alone for `interval`.
+pub(super) fn rest(work: &Work<'_>, pace: Pace, interval: Duration) -> Action {
+    let span = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+    let due = work.ctx.clock.now().checked_add(span).unwrap_or(Timestamp::MAX);
+    work.ctx.paces.set(&work.uid(), pace.due(due));
+    Action::requeue(work.ctx.clock.real(interval))
+}
+
+/// Whether status events of the run's execution arrive.
+fn receives(work: &Work<'_>) -> bool {
+    work.ctx.inboxes.receives(work.status().account.as_deref().unwrap_or_default())
 }
 
 /// There is no such execution, although it was started.

@@ -16,12 +16,14 @@ use crate::compile::execution::{RunIdentity, input};
 use crate::resolve;
 use crate::runs::decide::{self, Refusal, Start, Wait, admit};
 use crate::runs::execution::{self, Begun, Found, Launch};
+use crate::runs::pace::Pace;
 use crate::runs::status as turn;
 use crate::runs::targets::{self, Listed};
 use crate::runs::words;
 
 use super::Error;
 use super::run::{Trouble, Work};
+use super::run_follow::rest;
 use super::run_targets::{self, Unlisted};
 
 /// How long after a start was written down AWS's answer that there is no such execution is not yet believed: reads there are eventually consistent.
@@ -133,7 +135,7 @@ async fn started(work: &mut Work<'_>, at: k8s_openapi::jiff::Timestamp) -> Resul
     if work.write(after).await? {
         work.tell("Start", "Started", &format!("started execution {arn}")).await;
     }
-    Ok(Action::requeue(work.ctx.clock.real(work.ctx.settings.poll_interval)))
+    Ok(rest(work, Pace::default(), work.ctx.settings.poll_interval))
 }
 
 /// Something stands under the run's name in AWS already.

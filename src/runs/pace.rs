@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// How many times the first interval the longest one is.
 const SLOWEST: f64 = 8.0;
 /// How much longer each interval is than the one before, while nothing changes.
@@ -20,6 +22,7 @@ pub struct Pace {
     unchanged: u16,
     pages: usize,
     described: usize,
+    due: Option<Timestamp>,
 }
 
 impl Pace {
@@ -27,6 +30,18 @@ impl Pace {
     #[must_use]
     pub fn interval(self, first: Duration) -> Duration {
         first.mul_f64(GROWTH.powi(i32::from(self.unchanged.min(32))).min(SLOWEST))
+    }
+
+    /// The same, with the time of the next look.
+    #[must_use]
+    pub fn due(self, at: Timestamp) -> Self {
+        Self { due: Some(at), ..self }
+    }
+
+    /// When the next look is due, if it is not yet.
+    #[must_use]
+    pub fn waits_until(self, now: Timestamp) -> Option<Timestamp> {
+        self.due.filter(|due| *due > now)
     }
 
     /// Whether the next look is at the history, and not at the execution's state alone.
@@ -38,7 +53,7 @@ impl Pace {
     /// The history was read, and the steps had changed or not.
     #[must_use]
     pub fn read(self, pages: usize, changed: bool) -> Self {
-        Self { unchanged: if changed { 0 } else { self.unchanged.saturating_add(1) }, pages, described: 0 }
+        Self { unchanged: if changed { 0 } else { self.unchanged.saturating_add(1) }, pages, described: 0, due: None }
     }
 
     /// The execution was described, and still runs.
@@ -46,6 +61,13 @@ impl Pace {
     pub fn described(self) -> Self {
         Self { unchanged: self.unchanged.saturating_add(1), described: self.described.saturating_add(1), ..self }
     }
+}
+
+/// How long to wait before the next look where events tell of the end: as long again as the execution has run by now. So a young one is followed closely, an old one seldom,
+/// and in all the looks grow with the logarithm of the time, up to `longest` between two.
+#[must_use]
+pub fn relaxed(age: Duration, first: Duration, longest: Duration) -> Duration {
+    age.max(first).min(longest)
 }
 
 /// The paces of all runs, by UID. Lost with the process, which costs each run one more history.
@@ -88,6 +110,19 @@ mod tests {
         }
         assert_eq!(waits, [2000, 3000, 4500, 6750, 10_125, 15_187, 16_000, 16_000]);
         assert_eq!(pace.read(1, true).interval(first), first);
+    }
+
+    #[test]
+    fn where_events_arrive_looks_become_seldom() {
+        let (first, longest) = (Duration::from_secs(2), Duration::from_mins(2));
+        let (mut age, mut waits) = (Duration::ZERO, Vec::new());
+        for _ in 0..10 {
+            let wait = relaxed(age, first, longest);
+            waits.push(wait.as_secs());
+            age += wait;
+        }
+        assert_eq!(waits, [2, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
+        assert_eq!(relaxed(Duration::ZERO, longest, first), first, "the longest wins");
     }
 
     #[test]

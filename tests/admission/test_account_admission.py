@@ -29,6 +29,11 @@ ACCEPTS = {
     ),
     "quotas": account(quotas=[{"operation": "states:DescribeExecution", "bucket": 300, "refillPerSecond": 15}]),
     "tags": account(tags={"CostCentre": "4711"}),
+    "an inbox": account(inbox={"mode": "Managed"}),
+    "no inbox": account(inbox={"mode": "Disabled"}),
+    "a quota of the inbox's services": account(
+        quotas=[{"operation": name, "bucket": 10, "refillPerSecond": 5} for name in ("sqs:ReceiveMessage", "events:PutRule")]
+    ),
 }
 
 
@@ -101,8 +106,13 @@ REJECTS = {
     ),
     "a quota of another service": (
         account(quotas=[{"operation": "ec2:RunInstances", "bucket": 1, "refillPerSecond": 1}]),
-        mismatch("spec.quotas[0].operation", "ec2:RunInstances", "^(states|ssm|iam|sts):[A-Z][A-Za-z]+$"),
+        mismatch("spec.quotas[0].operation", "ec2:RunInstances", "^(states|ssm|iam|sts|sqs|events):[A-Z][A-Za-z]+$"),
     ),
+    "another mode of an inbox": (
+        account(inbox={"mode": "Polling"}),
+        refused('spec.inbox.mode: Unsupported value: "Polling": supported values: "Managed", "Disabled"', NOT_ALL_CHECKED),
+    ),
+    "an inbox that says nothing": (account(inbox={}), refused("spec.inbox.mode: Required value", NOT_ALL_CHECKED)),
     "a quota of nothing": (
         account(quotas=[{"operation": "ssm:SendCommand", "bucket": 0, "refillPerSecond": 1}]),
         refused("spec.quotas[0].bucket: Invalid value: 0: spec.quotas[0].bucket in body should be greater than or equal to 1"),

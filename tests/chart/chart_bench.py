@@ -27,6 +27,7 @@ SEVERAL_VALUES: dict[str, dict[str, Any]] = {
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/windlass-controller"}},
         "leaderElection": {"leaseDuration": "30s"},
         "pollInterval": "5s",
+        "repairInterval": "3m",
         "driftInterval": "1h",
         "concurrency": 16,
         "logLevel": "windlass=debug,kube=info",

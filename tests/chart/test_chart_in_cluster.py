@@ -82,6 +82,9 @@ def test_what_the_controller_may_do(installed: Bed) -> None:
     """This and nothing else, of everything that is asked here."""
     who = {"user": CONTROLLER, "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]}
     assert {question for question in ASKED if allowed(installed, who, "ops", *question)} == MAY
+    verbs = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+    secrets = {verb for verb in verbs if allowed(installed, who, NAMESPACE, verb, "", "secrets", "")}
+    assert secrets == {"list", "create", "delete"}, "the tokens of steps that wait"
     lease = {
         (verb, name)
         for verb in ("get", "create", "update", "delete", "list", "patch", "watch")

@@ -34,14 +34,15 @@ def test_placeholders_are_the_documented_ones() -> None:
 
 
 def test_no_wildcard_that_need_not_be() -> None:
-    """No action has one; the resource `*` stands only where Systems Manager takes no other; every other resource is this cluster's."""
+    """No action has one; the resource `*` stands only where the action supports no other; every other resource is this cluster's."""
     for statement in STATEMENTS:
         assert statement["Effect"] == "Allow"
         assert not [action for action in as_list(statement["Action"]) if "*" in action]
         for resource in as_list(statement["Resource"]):
             if resource == "*":
-                assert set(as_list(statement["Action"])) == {
+                assert set(as_list(statement["Action"])) <= {
                     "ssm:CancelCommand", "ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation", "ssm:ListCommands",
+                    "states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess",
                 }  # fmt: skip
             else:
                 assert re.search(r"(role/windlass/\$\{CLUSTER_ID\}/\*|[:/]windlass_\$\{CLUSTER_ID\}_\*)$", resource), resource
@@ -85,6 +86,8 @@ class Account:
         key = assumed["Credentials"]
         controller = Credentials(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
         self.iam, self.ssm, self.states = (bed.boto3(service, controller) for service in ("iam", "ssm", "stepfunctions"))
+        self.sqs, self.events = (bed.boto3(service, controller) for service in ("sqs", "events"))
+        bed.boto3("events").put_rule(Name="windlass_demo__prod", EventPattern='{"source": ["aws.states"]}')
         self._make(bed.boto3("iam"), bed.boto3("ssm"), bed.boto3("stepfunctions"))
 
     def role_arn(self, name: str, path: str) -> str:
@@ -220,7 +223,25 @@ REFUSED: dict[str, tuple[str, Callable[[Account], object]]] = {
         "states:DeleteStateMachine",
         lambda a: a.states.delete_state_machine(stateMachineArn=a.machine_arn(a.stolen)),
     ),
-    "answering for people": ("states:SendTaskSuccess", lambda a: a.states.send_task_success(taskToken="t" * 64, output="{}")),
+    "a queue of another cluster's": ("sqs:CreateQueue", lambda a: a.sqs.create_queue(QueueName="windlass_prod__main")),
+    "receiving from somebody's queue": (
+        "sqs:ReceiveMessage",
+        lambda a: a.sqs.receive_message(QueueUrl=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/orders"),
+    ),
+    "sending to its own queue": (
+        "sqs:SendMessage",
+        lambda a: a.sqs.send_message(QueueUrl=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/windlass_demo__prod", MessageBody="x"),
+    ),
+    "a rule of another cluster's": (
+        "events:PutRule",
+        lambda a: a.events.put_rule(Name="windlass_prod__main", EventPattern='{"source": ["aws.states"]}'),
+    ),
+    "events to somebody's queue": (
+        "events:PutTargets",
+        lambda a: a.events.put_targets(
+            Rule="windlass_demo__prod", Targets=[{"Id": "x", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:orders"}]
+        ),
+    ),
 }
 
 
@@ -230,7 +251,7 @@ def test_refused(account: Account, case: str) -> None:
     with pytest.raises(ClientError) as refused:
         call(account)
     assert refused.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"), refused.value
-    assert f"not authorized to perform: {action} " in str(refused.value)
+    assert f"not authorized to perform: {action.lower() if action.startswith('sqs:') else action} " in str(refused.value)
 
 
 def test_what_is_not_there_is_not_there(account: Account) -> None:

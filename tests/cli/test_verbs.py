@@ -65,6 +65,7 @@ def test_what_cannot_be_read_exits_2(windlass: Call, tmp_path: Path) -> None:
     assert windlass("validate").returncode == 2, "nothing to read"
 
 
+INBOX = ["AWS::SQS::Queue", "AWS::Events::Rule"]
 TYPES = ["AWS::IAM::Role", "AWS::SSM::Document", "AWS::StepFunctions::StateMachine"]
 
 
@@ -74,9 +75,11 @@ def test_render_prints_every_object(windlass: Call) -> None:
     assert as_json.returncode == as_yaml.returncode == 0, as_json.stderr
     objects = json.loads(as_json.stdout)["objects"]
     assert yaml.safe_load(as_yaml.stdout) == {"objects": objects}
-    assert [set(item) for item in objects] == [{"type", "name", "body"}] * 3
-    assert [(item["type"], item["name"]) for item in objects] == [(type_, "windlass_prod_ops_disk-report") for type_ in TYPES]
-    role, document, machine = (item["body"] for item in objects)
+    assert [set(item) for item in objects] == [{"type", "name", "body"}] * 5
+    expected = [(type_, "windlass_prod__prod") for type_ in INBOX]
+    assert [(item["type"], item["name"]) for item in objects] == expected + [(type_, "windlass_prod_ops_disk-report") for type_ in TYPES]
+    queue, rule, role, document, machine = (item["body"] for item in objects)
+    assert rule["Targets"][0]["Arn"] in json.dumps(queue["Policy"])
     assert isinstance(role["AssumeRolePolicyDocument"], dict)
     assert [isinstance(policy["PolicyDocument"], dict) for policy in role["Policies"]] == [True]
     assert document["Content"]["schemaVersion"] == "2.2"

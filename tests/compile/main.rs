@@ -7,6 +7,7 @@
     reason = "a test that cannot go on must stop"
 )]
 
+mod accounts;
 mod cases;
 mod imports;
 mod manifest;

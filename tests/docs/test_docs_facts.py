@@ -176,9 +176,10 @@ def test_reasons_are_in_the_sources() -> None:
 
 def test_reasons_of_the_sources_are_listed() -> None:
     """Those that stand where conditions are made."""
-    files = ["controller/workflow.rs", "controller/account.rs", "controller/workflow_deletion.rs", "resolve/mod.rs", "runs/decide.rs", "aws/error.rs", "aws/engine.rs"]
+    files = ["controller/workflow.rs", "controller/account.rs", "controller/account_inbox.rs", "controller/account_deletion.rs", "controller/workflow_deletion.rs", "resolve/mod.rs", "runs/decide.rs", "aws/error.rs", "aws/engine.rs"]
     patterns = [r"reason: \"(\w+)\"", r"Unavailable::new\(\s*\"(\w+)\"", r"stalled\(\"(\w+)\"", r"Class::\w+ => \"([A-Z]\w+)\"", r"Cause::\S+ => \"(\w+)\""]
     patterns += [r"wait\(\s*(?:ctx, api, workflow, )?\"([A-Z]\w+)\"", r"refuse\(\s*\"(\w+)\"", r"\((?:true|false), \"([A-Z]\w+)\""]
+    patterns += [r"Inbox::new\(\s*(?:Some\(\w+\)|None),\s*\"(\w+)\"", r"Inbox::failed\(\s*ctx,\s*\"(\w+)\"", r"account, \"([A-Z]\w+)\""]
     made = {
         reason for file in files for pattern in patterns for reason in re.findall(pattern, (REPOSITORY / "src" / file).read_text())
     }

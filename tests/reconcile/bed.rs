@@ -152,6 +152,8 @@ pub fn entry<'a>(owned: &'a [OwnedObject], type_: &str) -> &'a OwnedObject {
 
 /// The account's administrator, who arranges what a test finds.
 pub struct Admin {
+    pub events: aws_sdk_eventbridge::Client,
+    pub sqs: aws_sdk_sqs::Client,
     pub iam: aws_sdk_iam::Client,
     pub ssm: aws_sdk_ssm::Client,
     pub states: aws_sdk_sfn::Client,
@@ -168,6 +170,8 @@ impl Admin {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .build();
         Self {
+            events: aws_sdk_eventbridge::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             states: aws_sdk_sfn::Client::new(&config),

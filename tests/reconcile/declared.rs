@@ -19,6 +19,8 @@ pub struct Declared {
     /// Name of the inline policy.
     pub policy: String,
     pub cost_centre: Option<String>,
+    /// Statements of the inline policy beside the first.
+    pub statements: Vec<Value>,
     /// States beside the first, by name.
     pub then: Vec<(String, Value)>,
 }
@@ -36,6 +38,7 @@ impl Declared {
             script: "Get-Date".into(),
             policy: "windlass-0000000001".into(),
             cost_centre: None,
+            statements: Vec::new(),
             then: Vec::new(),
         }
     }
@@ -73,10 +76,9 @@ impl Declared {
     }
 
     pub fn policy_document(&self) -> Value {
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [{ "Sid": "Send", "Effect": "Allow", "Action": ["ssm:SendCommand"], "Resource": [self.document_arn()] }],
-        })
+        let send = json!({ "Sid": "Send", "Effect": "Allow", "Action": ["ssm:SendCommand"], "Resource": [self.document_arn()] });
+        let statements: Vec<Value> = [send].into_iter().chain(self.statements.clone()).collect();
+        json!({ "Version": "2012-10-17", "Statement": statements })
     }
 
     pub fn trust(&self) -> Value {

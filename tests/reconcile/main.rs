@@ -18,5 +18,6 @@ mod deleting;
 mod drift;
 mod executions;
 mod faults;
+mod inbox;
 mod sessions;
 mod updating;
