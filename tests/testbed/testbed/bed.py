@@ -127,10 +127,20 @@ class Bed:
         aws_process = self._start_aws(starter, numbers[:2]) if aws else None
         if control_plane:
             self._start_control_plane(installed, starter, numbers[2:], crds)
+            if aws_process:
+                self._open_discovery()
         if aws_process:
             aws_process.until(self.control.ready, AWS_START_SECONDS, "the AWS endpoint was ready")
         self.state.ready = True
         self.state.save()
+
+    def _open_discovery(self) -> None:
+        """Lets everybody read where the keys of ServiceAccount tokens stand, as a cluster must whose tokens IAM is to verify
+        (kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery)."""
+        group = {"kind": "Group", "name": "system:unauthenticated", "apiGroup": "rbac.authorization.k8s.io"}
+        role = {"kind": "ClusterRole", "name": "system:service-account-issuer-discovery", "apiGroup": "rbac.authorization.k8s.io"}
+        binding = {"metadata": {"name": "issuer-discovery-for-all"}, "subjects": [group], "roleRef": role}
+        self.admin.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
 
     def _start_aws(self, starter: Callable[..., Process], numbers: list[int]) -> Process:
         gateway, control = numbers

@@ -137,6 +137,7 @@ class ControlPlane:
                 "--authorization-mode=RBAC",
                 # Its own address, so that the discovery document and the keys can be read where the tokens say.
                 f"--service-account-issuer={self.access.url}",
+                f"--service-account-jwks-uri={self.access.url}/openid/v1/jwks",
                 f"--service-account-signing-key-file={pki.service_account_key}",
                 f"--service-account-key-file={pki.service_account_public_key}",
                 "--profiling=false",

@@ -99,13 +99,21 @@ class ControlClient:
         """Sets newRoleSeconds, invocationVisibleSeconds, stateMachineUpdateSeconds (those given) and answers all."""
         return self.request("POST", "/eventual", settings)
 
-    def quotas(self, **settings: int) -> dict:
-        """Sets quotas of Systems Manager (those given, by their names in `testbed.aws.ssm.quotas`) and answers all."""
-        return self.request("POST", "/quotas", settings)
-
     def quotas(self, **values: int) -> dict:
-        """Sets quotas of Step Functions, historyEvents and payloadBytes (those given), and answers all."""
+        """Sets quotas (those given, by their names in `testbed.aws.quotas`) and answers all."""
         return self.request("POST", "/quotas", values)
+
+    def sessions(self, **settings: bool) -> dict:
+        """virtualExpiry: a session ends by the virtual clock, whatever the wall clock says."""
+        return self.request("POST", "/sessions", settings)
+
+    def issuer(self) -> dict:
+        """{url, thumbprint} of the bed's OpenID Connect issuer."""
+        return self.request("GET", "/issuer")
+
+    def token(self, forged: bool = False, **claims: object) -> str:
+        """A token of that issuer; see `testbed.aws.issuer.Issuer.token`."""
+        return self.request("POST", "/issuer/tokens", {"claims": claims, "forged": forged})["token"]
 
     def keep_iam(self) -> None:
         """What IAM holds now survives resets."""

@@ -1,7 +1,8 @@
 """The control endpoint: plain HTTP and JSON on its own loopback port, for whoever arranges the world of a test.
 
 GET /health · GET /clock · GET PUT /nodes · PUT DELETE /nodes/{id} · GET POST DELETE /faults · DELETE /faults/{id} · GET DELETE /calls ·
-GET /calls/log?since=n · GET POST /quotas · GET POST /eventual · GET POST /quotas · POST /iam/keep · POST /reset. Errors are {"error": text} with 400, 404 or 500.
+GET /calls/log?since=n · GET POST /eventual · GET POST /quotas · GET POST /sessions · GET /issuer · POST /issuer/tokens · POST /iam/keep ·
+POST /reset. Errors are {"error": text} with 400, 404 or 500.
 """
 
 import json
@@ -11,9 +12,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from testbed.aws import calls, eventual, faults, reset
-from testbed.aws.ssm import quotas
-from testbed.aws.patches import quotas
+from testbed.aws import calls, eventual, faults, issuer, quotas, reset
+from testbed.aws.patches import sessions
 from testbed.aws.settings import CLOCK
 
 
@@ -81,6 +81,12 @@ def call_log(query: dict, _body: object) -> list[dict]:
     return calls.LOG.since(int(query.get("since", ["0"])[0]))
 
 
+def describe_issuer(_query: dict, _body: object) -> dict:
+    """The bed's OpenID Connect issuer; it starts now if nobody has asked before."""
+    found = issuer.issuer()
+    return {"url": found.url, "thumbprint": found.thumbprint}
+
+
 def done(action: Callable[[], object]) -> Callable[[dict, object], dict]:
     """A route that does something and answers {}."""
 
@@ -109,8 +115,10 @@ ROUTES: dict[tuple[str, str], Callable] = {
     ("POST", "/eventual"): lambda _query, body: eventual.change(body),
     ("GET", "/quotas"): lambda _query, _body: quotas.current(),
     ("POST", "/quotas"): lambda _query, body: quotas.change(body),
-    ("GET", "/quotas"): lambda _query, _body: quotas.current(),
-    ("POST", "/quotas"): lambda _query, body: quotas.change(body),
+    ("GET", "/sessions"): lambda _query, _body: sessions.change({}),
+    ("POST", "/sessions"): lambda _query, body: sessions.change(body),
+    ("GET", "/issuer"): describe_issuer,
+    ("POST", "/issuer/tokens"): lambda _query, body: {"token": issuer.issuer().token(body["claims"], body.get("forged", False))},
     ("POST", "/iam/keep"): done(reset.keep_iam),
     ("POST", "/reset"): done(reset.reset),
 }

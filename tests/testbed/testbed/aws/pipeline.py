@@ -57,7 +57,7 @@ def after(_chain: object, context: RequestContext, response: Response) -> None:
     principal = getattr(context, "bed_principal", None)
     if principal is None or context.service_exception is not None or response.status_code >= 400:
         return
-    if context.service.service_name == "sts" and context.operation.name == "AssumeRole":
+    if context.service.service_name == "sts" and context.operation.name in ("AssumeRole", "AssumeRoleWithWebIdentity"):
         enforcement.note_session(context)
     if not _plumbing(context, principal):
         _faults_after(context, principal, response)

@@ -3,7 +3,7 @@
 import copy
 
 from testbed.aws import calls, eventual, faults
-from testbed.aws.patches import quotas
+from testbed.aws.patches import quotas, sessions
 
 _STORES_OF_IAM = ("ROLES", "USERS", "GROUPS", "MANAGED_POLICIES", "OIDC_PROVIDERS", "INSTANCE_PROFILES", "ACCESS_KEY_INDEX")
 _KEPT: dict[str, dict[str, dict]] = {}
@@ -25,6 +25,7 @@ def reset() -> None:
     faults.FAULTS.clear()
     eventual.reset()
     quotas.reset()
+    sessions.reset()
     _reset_step_functions()
     _reset_iam()
     _reset_messaging()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.services.stepfunctions.backend.models import sfn_stores
 
-from testbed.aws.iam import documents, execution_roles, needs, refusals, resource_policies, trust
+from testbed.aws.iam import documents, execution_roles, needs, refusals, resource_policies, trust, web_identity
 from testbed.aws.iam.evaluate import Need, Refusal, refusal
 from testbed.aws.iam.needs.where import Where, tag_context, tags_of
 from testbed.aws.iam.principals import Principal
@@ -32,8 +32,11 @@ def enforce(context: RequestContext, principal: Principal) -> None:
     if service == "sts":
         if operation == "AssumeRole":
             return _assume_role(context, principal, request)
-        if operation in ("AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"):
-            # Nothing in this bed can vouch for a token yet.
+        if operation == "AssumeRoleWithWebIdentity":
+            context.bed_identity = web_identity.authorize(context, request)
+            return None
+        if operation == "AssumeRoleWithSAML":
+            # Nothing in this bed can vouch for an assertion.
             raise CommonServiceException("IDPCommunicationError", "Couldn't reach the identity provider.", 400, True)
     if principal.kind == "Anonymous":
         raise CommonServiceException("MissingAuthenticationToken", "Request is missing Authentication Token", 403, True)
@@ -123,7 +126,7 @@ def _only_identity_lacks(found: Refusal) -> bool:
 
 
 def note_session(context: RequestContext) -> None:
-    """Remembers the session policies that a successful AssumeRole was asked with."""
+    """Remembers the session policies that a successful AssumeRole or AssumeRoleWithWebIdentity was asked with."""
     request, response = dict(context.service_request or {}), context.service_response or {}
     texts = [documents.read(request["Policy"])] if request.get("Policy") else []
     account = request["RoleArn"].split(":")[4]

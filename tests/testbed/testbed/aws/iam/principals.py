@@ -1,7 +1,6 @@
 """Who calls: an access key's principal, read from the IAM and STS stores."""
 
 import re
-import time
 from dataclasses import dataclass, field
 
 from localstack.aws.api import CommonServiceException, RequestContext
@@ -88,9 +87,7 @@ def _of_session(context: RequestContext, key: str, session) -> Principal:
     token = context.request.headers.get("X-Amz-Security-Token")
     if token != session.session_token:
         raise _unknown_credentials(context)
-    # The expiry was told in virtual time, but a caller that lives by the wall clock renews by the wall clock: only credentials that
-    # are stale on both are refused.
-    if time.time() > session.expiration.timestamp():
+    if session.is_expired():
         raise CommonServiceException(_expired_code(context), "The security token included in the request is expired", 403, True)
     tags = {tag["Key"]: tag["Value"] for tag in session.tags.values()}
     kind, name = "Root", ""

@@ -66,6 +66,20 @@ def decision(role_arn: str, principal: Principal, need: Need, region: str) -> tu
     return found, direct
 
 
+def web_identity_may(role_arn: str, principal: Principal, need: Need, region: str) -> bool:
+    """Whether a trust policy lets the tokens of an OpenID Connect provider in; `principal.arn` is the provider's."""
+    entity = role_by_arn(role_arn)
+    if entity is None or not usable(role_arn):
+        return False
+    document = documents.read(entity.role["AssumeRolePolicyDocument"])
+    need = replace(need, context={**need.context, "aws:FederatedProvider": principal.arn})
+
+    def names(element: object) -> bool:
+        return isinstance(element, dict) and principal.arn in _listed(element.get("Federated"))
+
+    return _decide(document, principal, need, region, names) == "Allow"
+
+
 def service_may_assume(service: str, role_arn: str, source_arn: str | None, source_account: str, region: str) -> bool:
     """Whether one of AWS's services (`states.amazonaws.com`) may assume the role on behalf of a resource (the confused deputy keys)."""
     principal = Principal("Service", service, service, source_account, service)

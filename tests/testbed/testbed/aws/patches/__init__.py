@@ -25,6 +25,8 @@ def apply() -> None:
         requests,
         results,
         roles,
+        sessions,
+        simulator,
         startup,
         stopping,
         tokens,
@@ -51,5 +53,7 @@ def apply() -> None:
     nested.apply()
     quotas.apply()
     requests.apply()
-    # Last: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
+    # After them: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
     virtualtime.apply()
+    sessions.apply()
+    simulator.apply()

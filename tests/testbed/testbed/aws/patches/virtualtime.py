@@ -156,7 +156,6 @@ def apply() -> None:
     _queues()
     _nested_executions()
     _policy_conditions()
-    _sessions()
 
 
 def _queues() -> None:
@@ -195,11 +194,3 @@ def _policy_conditions() -> None:
     from ministack.core import iam_evaluator
 
     iam_evaluator._dt = DATETIME
-
-
-def _sessions() -> None:
-    """GetCallerIdentity forgets a session that has expired. Its expiry was told in virtual time, and a caller that lives by the wall clock
-    renews by that: see `iam.principals`."""
-    from localstack.services.sts.models import TemporaryCredentials
-
-    TemporaryCredentials.is_expired = lambda self: time.time() > self.expiration.timestamp()
