@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod conditions;
+pub mod containers;
 pub mod duration;
 pub mod fleet;
 pub mod leaves;

@@ -62,13 +62,62 @@ pub fn exactly_one(what: &str, fields: &[&str]) -> Rule {
 /// Joins the lines of each paragraph of a description: they are broken where the source code is, which `kubectl explain` would show.
 /// Takes `nullable` off everything but free-form fields (a `null` in a manifest is then dropped by the API server instead
 /// of reaching us), and takes off integer formats that Kubernetes does not know and warns about.
+///
+/// Steps stand in many places. Their fields are explained at length in `spec.steps`, and in a line everywhere else: client-side apply puts the whole definition
+/// into an annotation, which holds 256 KiB.
 pub fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             tidy(schema);
+            shorten(schema, false);
         }
     }
     crd
+}
+
+/// Shortens descriptions in lists of steps, but for those of the outermost list.
+fn shorten(schema: &mut JSONSchemaProps, within: bool) {
+    // Beside the workflow's own steps, everything else that has steps is explained by them.
+    let of_workflow = schema.properties.as_ref().is_some_and(|fields| fields.contains_key("blocks"));
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        let within = within || (of_workflow && name != "steps");
+        let Some(JSONSchemaPropsOrArray::Schema(item)) = property.items.as_mut() else {
+            shorten(property, within);
+            continue;
+        };
+        let fields = item.properties.as_ref();
+        let of_steps = fields.is_some_and(|fields| fields.contains_key("when") && fields.contains_key("retry"));
+        if of_steps && within {
+            for field in item.properties.iter_mut().flat_map(|all| all.values_mut()) {
+                let line = field.description.as_deref().map(first_line);
+                silence(field);
+                field.description = line;
+            }
+        } else {
+            shorten(item, within || of_steps);
+        }
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items.as_mut() {
+        shorten(item, within);
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    paragraph.split_inclusive(". ").next().unwrap_or_default().trim_end().to_owned()
+}
+
+fn silence(schema: &mut JSONSchemaProps) {
+    schema.description = None;
+    for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
+        silence(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items.as_mut() {
+        silence(item);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(inner)) = schema.additional_properties.as_mut() {
+        silence(inner);
+    }
 }
 
 fn tidy(schema: &mut JSONSchemaProps) {

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::containers::{BlockParallel, BlockSwitch, Parallel, ParallelView, Switch, SwitchView};
 use super::duration::Span;
 pub use super::leaves::{Notify, Wait};
 use super::refs::Targets;
@@ -171,7 +172,7 @@ pub struct Call {
 }
 
 /// The one type that a step has.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StepKind<'a> {
     /// Runs a script on nodes.
     Powershell(&'a Powershell),
@@ -185,6 +186,10 @@ pub enum StepKind<'a> {
     Fail(&'a Fail),
     /// Runs a block.
     Call(&'a Call),
+    /// Runs branches.
+    Parallel(ParallelView<'a>),
+    /// Runs one of several cases.
+    Switch(SwitchView<'a>),
 }
 
 /// A step with no type, or with several.
@@ -236,10 +241,7 @@ pub struct StepView<'a> {
 
 impl OnError {
     fn handler(&self) -> Handler<'_> {
-        let body = match (&self.block, &self.steps) {
-            (Some(block), _) => Body::Block(block),
-            (None, steps) => Body::Steps(steps.as_deref().unwrap_or_default()),
-        };
+        let body = Body::of(self.block.as_ref(), self.steps.as_deref());
         Handler { errors: &self.errors, body }
     }
 }
@@ -362,12 +364,22 @@ steps! {
         call "call" Call => Call,
     }
     structs {
-        /// A step of the workflow. Exactly one type.
-        Step, OnError {}
-        /// A step written inside a handler. Exactly one type.
+        /// A step of the workflow. It has exactly one type.
+        Step, OnError {
+            /// Runs branches at the same time.
+            parallel "parallel" Parallel => Parallel,
+            /// Runs one of several cases.
+            switch "switch" Switch => Switch,
+        }
+        /// A step inside of a handler or container. It has exactly one type, and is no container.
         LeafStep, OnErrorBlock {}
-        /// A step of a block. Exactly one type.
-        BlockStep, OnErrorBlock {}
+        /// A step of a block. It has exactly one type; containers in a block name other blocks.
+        BlockStep, OnErrorBlock {
+            /// Runs branches at the same time.
+            parallel "parallel" BlockParallel => Parallel,
+            /// Runs one of several cases.
+            switch "switch" BlockSwitch => Switch,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::containers::StepsOrBlock;
 use super::duration::Span;
 use super::owned::OwnedObject;
 use super::parameters::Parameter;
@@ -62,7 +63,14 @@ pub struct WindowsWorkflowSpec {
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub steps: Vec<Step>,
-    /// Steps under a name, for `call` and `onError`; 32 at most.
+    /// What runs after the workflow has failed: when a step has, and nothing around it handled that. `$failure` says which and why. The run fails all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<StepsOrBlock>,
+    /// What runs at the end, whether the workflow failed or not, after `onFailure`; `$failure` is there where it failed. Nothing runs any more after the
+    /// workflow's own timeout, or when the run is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finally: Option<StepsOrBlock>,
+    /// Steps under a name, for `call`, handlers and containers; 32 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

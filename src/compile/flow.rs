@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::api::duration::Span;
 use crate::api::steps::ErrorName;
 
-use super::asl::{Assign, Rule, State, assign, expression, quoted};
+use super::asl::{Assign, Inner, Names, Rule, State, assign, expression, quoted};
+use super::expressions::Uses;
 use super::names;
-use super::steps::{call, fail, notify, pass, powershell, wait};
+use super::steps::{call, fail, notify, parallel, pass, powershell, switch, wait};
 use super::tree::{Action, Step};
 
 /// Seconds before a further try when the manifest says nothing.
@@ -37,14 +38,29 @@ pub struct Flow {
     pub states: Vec<(String, State)>,
     /// How many plugins the document has: each takes room in what Systems Manager answers.
     pub plugins: usize,
+    /// What names mean in the scope that is laid out.
+    pub names: Names,
+    /// What expressions use of results.
+    pub uses: Uses,
     partition: &'static str,
 }
 
 impl Flow {
     /// No states yet.
     #[must_use]
-    pub fn new(plugins: usize, partition: &'static str) -> Self {
-        Self { states: Vec::new(), plugins, partition }
+    pub fn new(plugins: usize, uses: Uses, partition: &'static str) -> Self {
+        Self { states: Vec::new(), plugins, names: Names::default(), uses, partition }
+    }
+
+    /// States of a scope inside of this one, in which `names` count.
+    pub fn inner(&mut self, start_at: String, names: Names, lay_out: impl FnOnce(&mut Self)) -> Inner {
+        let states = std::mem::take(&mut self.states);
+        let outer = std::mem::replace(&mut self.names, names);
+        lay_out(self);
+        let names = std::mem::replace(&mut self.names, outer);
+        let mut inner = Inner { start_at, states: std::mem::replace(&mut self.states, states) };
+        inner.states.iter_mut().for_each(|(_, state)| names.bind(state));
+        inner
     }
 
     /// ARN of the integration that calls Systems Manager.
@@ -91,6 +107,8 @@ impl Flow {
             Action::Pass(result) => pass::lay_out(self, step, result, exits),
             Action::Fail(plan) => fail::lay_out(self, step, plan, exits),
             Action::Call(plan) => call::lay_out(self, step, plan, exits),
+            Action::Parallel(plan) => parallel::lay_out(self, step, plan, exits),
+            Action::Switch(plan) => switch::lay_out(self, step, plan, exits),
         }
         for handler in &step.handlers {
             if let Ok(steps) = &handler.body {
@@ -197,7 +215,7 @@ impl Flow {
         if exits.failed.is_none() {
             // Longest cause: 32,768 characters (API reference, ExecutionFailedEventDetails).
             let cause = expression("$substring($work.failure.cause, 0, 32000)");
-            let error = expression("$work.failure.error");
+            let error = expression(&raisable("$work.failure"));
             self.add(path, "fail", State::Fail { error, cause });
         }
     }
@@ -263,11 +281,13 @@ impl Flow {
 
 /// Fields of a failed step's report, and of its result.
 const REPORTED: [&str; 4] = ["commandId", "plugin", "counts", "nodes"];
-const KEPT: [&str; 3] = ["succeeded", "failed", "nodes"];
+const KEPT: [&str; 5] = ["succeeded", "failed", "nodes", "steps", "case"];
 
 fn first_part(action: &Action<'_>) -> &'static str {
     match action {
-        Action::Powershell(_) | Action::Call(_) | Action::Notify(_) => "begin",
+        Action::Powershell(_) | Action::Notify(_) | Action::Call(_) | Action::Parallel(_) | Action::Switch(_) => {
+            "begin"
+        }
         Action::Wait(plan) => wait::first_part(plan),
         Action::Pass(_) => "pass",
         Action::Fail(_) => "raise",
@@ -294,13 +314,14 @@ pub fn attempt(step: &Step<'_>) -> String {
 pub fn try_number(step: &Step<'_>) -> String {
     let mut parts: Vec<String> = step.retried.iter().map(|tries| format!("${tries}.attempt")).collect();
     parts.push(attempt(step));
-    match parts.as_slice() {
+    let tries = match parts.as_slice() {
         [one] if one == "1" => quoted("1"),
         parts => {
             let parts: Vec<String> = parts.iter().map(|part| format!("$string({part})")).collect();
             parts.join(" & \".\" & ")
         }
-    }
+    };
+    step.items.iter().fold(tries, |tries, item| format!("{tries} & \"@\" & {item}"))
 }
 
 /// The comment by which a command is found again, in JSONata: `windlass:<run id>:<path>#<try>`, 100 characters at most (`SendCommand`, Comment). No
@@ -309,6 +330,31 @@ pub fn try_number(step: &Step<'_>) -> String {
 pub fn comment(step: &Step<'_>) -> String {
     let path = names::short(&step.path, COMMENT_PATH_LIMIT);
     format!("\"windlass:\" & $run.id & {} & {}", quoted(&format!(":{path}#")), try_number(step))
+}
+
+/// The error of a failure as a Fail state may raise it, in JSONata: names that begin with `States.` are the service's own (Amazon States Language, "Error
+/// Representation"), `States.Timeout` is raised as `Windlass.Timeout`.
+#[must_use]
+pub fn raisable(failure: &str) -> String {
+    format!("$replace({failure}.error, /^States\\./, \"Windlass.\")")
+}
+
+/// The state in which a scope ends as failed: what failed goes out in its cause, for [`told`].
+#[must_use]
+pub fn tell() -> State {
+    // Longest cause: 32,768 characters (API reference, ExecutionFailedEventDetails).
+    let cause = "$string({\"step\": $work.failure.step, \"node\": $exists($work.failure.node) ? $work.failure.node : null, \"error\": $work.failure.error, \"cause\": $substring($work.failure.cause, 0, 20000)})";
+    State::Fail { error: expression(&raisable("$work.failure")), cause: expression(cause) }
+}
+
+/// What failed in a scope inside of the step at `path`, in JSONata, from its error output. What Step Functions itself raises is told of the step.
+#[must_use]
+pub fn told(path: &str, output: &str) -> String {
+    format!(
+        "( $cause := $exists({output}.Cause) ? {output}.Cause : \"\"; $merge([{{\"step\": {}, \"error\": {output}.Error, \"cause\": $cause}}, \
+         $contains($cause, /^\\{{\"step\":\"/) ? $sift($parse($cause), function($v) {{ $v != null }}) : {{}}]) )",
+        quoted(path)
+    )
 }
 
 /// The soonest of some deadlines, in JSONata.

@@ -15,6 +15,7 @@ mod bounds;
 mod digest;
 pub mod execution;
 pub mod expressions;
+mod finish;
 pub mod fleets;
 pub mod flow;
 pub mod grants;

@@ -4,13 +4,13 @@ use super::blueprint::Document;
 use super::iam::{Condition, Statement};
 use super::place::Place;
 use super::steps::{notify, powershell};
-use super::tree::{Action, Step};
+use super::tree::{Action, Program, Step};
 
 /// The statements of a workflow's role.
 #[must_use]
-pub fn statements(steps: &[Step<'_>], place: &Place<'_>, document: Option<&Document>) -> Vec<Statement> {
+pub fn statements(program: &Program<'_>, place: &Place<'_>, document: Option<&Document>) -> Vec<Statement> {
     let mut found = Vec::new();
-    actions(steps, &mut found);
+    program.lists().into_iter().for_each(|steps| actions(steps, &mut found));
     let scripts: Vec<&powershell::Plan> = found
         .iter()
         .filter_map(|action| match action {
@@ -22,7 +22,13 @@ pub fn statements(steps: &[Step<'_>], place: &Place<'_>, document: Option<&Docum
     for action in found {
         match action {
             Action::Notify(plan) => add(&mut all, notify::needs(plan)),
-            Action::Powershell(_) | Action::Wait(_) | Action::Pass(_) | Action::Fail(_) | Action::Call(_) => {}
+            Action::Powershell(_)
+            | Action::Wait(_)
+            | Action::Pass(_)
+            | Action::Fail(_)
+            | Action::Call(_)
+            | Action::Parallel(_)
+            | Action::Switch(_) => {}
         }
     }
     all
@@ -32,8 +38,8 @@ pub fn statements(steps: &[Step<'_>], place: &Place<'_>, document: Option<&Docum
 fn actions<'s, 'a>(steps: &'s [Step<'a>], found: &mut Vec<&'s Action<'a>>) {
     for step in steps {
         found.push(&step.action);
-        if let Action::Call(call) = &step.action {
-            actions(&call.steps, found);
+        for steps in step.action.inner() {
+            actions(steps, found);
         }
         for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
             actions(handler, found);

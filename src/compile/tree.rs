@@ -2,25 +2,29 @@
 //!
 //! Reading a manifest finds everything that is wrong with it. What comes out has nothing left to check.
 
+mod nesting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use crate::api::WindowsWorkflowSpec;
 use crate::api::refs::Targets;
-use crate::api::steps::{Block, Body, ErrorName, NotOneStepType, Retry, StepKind, StepView};
+use crate::api::steps::{Block, Body, ErrorName, Expression, NotOneStepType, Retry, StepKind, StepView};
 
 use super::Account;
 use super::asl::Assign;
-use super::expressions::{self, Entry, Scope};
+use super::expressions::{self, Entry, Scope, Uses};
 use super::fleets;
 use super::grants::{self, Nodes};
 use super::names;
 use super::place;
 use super::problem::Problem;
 use super::ssm::Script;
-use super::steps::{call, fail, notify, pass, powershell, wait};
+use super::steps::{call, fail, notify, parallel, pass, powershell, switch, wait};
 use super::targets::{self, TargetSet};
+
+pub(super) use nesting::Limit;
 
 /// How deep blocks may call blocks.
 const DEPTH: usize = 5;
@@ -40,6 +44,10 @@ pub struct Step<'a> {
     pub deadlines: Vec<String>,
     /// The counts of tries of those that are tried again, as variables.
     pub retried: Vec<String>,
+    /// What tells the items that it runs for from each other, in JSONata: the node's id inside of `forEachNode`.
+    pub items: Vec<String>,
+    /// The id of the one node that it is for, in JSONata, inside of `forEachNode`.
+    pub node: Option<String>,
     /// What is done about which errors.
     pub handlers: Vec<Handler<'a>>,
     /// What it does.
@@ -70,6 +78,28 @@ pub enum Action<'a> {
     Fail(fail::Plan),
     /// Runs a block.
     Call(call::Plan<'a>),
+    /// Runs branches.
+    Parallel(parallel::Plan<'a>),
+    /// Runs one of several cases.
+    Switch(switch::Plan<'a>),
+}
+
+impl<'a> Action<'a> {
+    /// The lists of steps inside of it.
+    #[must_use]
+    pub fn inner(&self) -> Vec<&[Step<'a>]> {
+        match self {
+            Self::Call(plan) => vec![plan.steps.as_slice()],
+            Self::Parallel(plan) => plan.branches.iter().map(|branch| branch.steps.as_slice()).collect(),
+            Self::Switch(plan) => plan.lists().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the steps inside of it have variables of their own: what they gave is in the variable of the step around them.
+    fn scoped(&self) -> bool {
+        matches!(self, Self::Parallel(_))
+    }
 }
 
 impl Step<'_> {
@@ -84,15 +114,46 @@ impl Step<'_> {
 pub(super) fn unset(steps: &[Step<'_>]) -> Assign {
     let mut variables = Assign::new();
     for step in steps {
-        variables.insert(names::variable("steps", &step.path), json!({ "skipped": true }));
-        if let Action::Call(call) = &step.action {
-            variables.extend(unset(&call.steps));
+        variables.insert(names::variable("steps", &step.path), nothing(step));
+        if !step.action.scoped() {
+            variables.extend(step.action.inner().into_iter().flat_map(unset));
         }
         for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
             variables.extend(unset(handler));
         }
     }
     variables
+}
+
+/// The result of a step that has not run.
+fn nothing(step: &Step<'_>) -> serde_json::Value {
+    if !step.action.scoped() {
+        return json!({ "skipped": true });
+    }
+    let inner = step.action.inner().into_iter().flatten();
+    let inner: serde_json::Map<_, _> = inner.map(|step| (step.name().to_owned(), nothing(step))).collect();
+    json!({ "skipped": true, "steps": inner })
+}
+
+/// The steps of a workflow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program<'a> {
+    /// The steps.
+    pub steps: Vec<Step<'a>>,
+    /// What their results have.
+    pub(super) entries: BTreeMap<String, Entry>,
+    /// What runs after a failure.
+    pub on_failure: Vec<Step<'a>>,
+    /// What runs at the end.
+    pub finally: Vec<Step<'a>>,
+}
+
+impl<'a> Program<'a> {
+    /// The lists of steps.
+    #[must_use]
+    pub fn lists(&self) -> [&[Step<'a>]; 3] {
+        [&self.steps, &self.on_failure, &self.finally]
+    }
 }
 
 /// Where a list of steps stands.
@@ -108,6 +169,8 @@ pub(super) struct Place<'a> {
     scope: Scope,
     deadlines: Vec<String>,
     retried: Vec<String>,
+    items: Vec<String>,
+    node: Option<String>,
     targets: Option<Targeted<'a>>,
     /// The blocks that are being called.
     blocks: Vec<&'a str>,
@@ -162,6 +225,8 @@ pub struct Reader<'a> {
     pub problems: Vec<Problem>,
     /// The sets of nodes by key, with those among them that every run has listed when it starts.
     pub listed: BTreeMap<String, TargetSet>,
+    /// What expressions use of results.
+    pub uses: Uses,
     /// The scripts by where they stand, in the order in which they were met.
     pub scripts: Vec<(String, Script)>,
     reached: BTreeSet<&'a str>,
@@ -178,6 +243,7 @@ impl<'a> Reader<'a> {
             account,
             problems: Vec::new(),
             listed: BTreeMap::new(),
+            uses: Uses::default(),
             scripts: Vec::new(),
             reached: BTreeSet::new(),
             keeping: true,
@@ -185,11 +251,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the steps, and checks the blocks that none of them leads to.
-    pub fn read(&mut self) -> Vec<Step<'a>> {
+    pub fn read(&mut self) -> Program<'a> {
         let spec = self.spec;
         self.unique(spec.parameters.iter().map(|parameter| parameter.name.0.as_str()), "spec.parameters", "parameter");
         self.unique(spec.blocks.iter().map(|block| block.name.0.as_str()), "spec.blocks", "block");
         let scope = Scope {
+            uses: self.uses.clone(),
             parameters: spec.parameters.iter().map(|parameter| parameter.name.0.clone()).collect(),
             ..Scope::default()
         };
@@ -200,6 +267,8 @@ impl<'a> Reader<'a> {
             scope,
             deadlines: Vec::new(),
             retried: Vec::new(),
+            items: Vec::new(),
+            node: None,
             targets: spec.targets.as_ref().map(|targets| Targeted {
                 targets,
                 at: "spec.targets".into(),
@@ -207,7 +276,9 @@ impl<'a> Reader<'a> {
             }),
             blocks: Vec::new(),
         };
-        let (steps, _) = self.list(spec.steps.iter().map(crate::api::steps::Step::view).collect(), &place);
+        let (steps, entries) = self.list(spec.steps.iter().map(crate::api::steps::Step::view).collect(), &place);
+        let mut program = Program { steps, entries, ..Program::default() };
+        self.ends(&mut program, &place);
         self.keeping = false;
         for block in &spec.blocks {
             if !self.reached.contains(block.name.0.as_str()) {
@@ -216,8 +287,9 @@ impl<'a> Reader<'a> {
                 self.block(&block.name.0, "", &place);
             }
         }
+        nesting::hand_down(&program, &self.uses);
         self.settle();
-        steps
+        program
     }
 
     /// Each problem once, in the manifest's order.
@@ -249,7 +321,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unique<'n>(&mut self, names: impl Iterator<Item = &'n str>, at: &str, what: &str) {
+    pub(super) fn unique<'n>(&mut self, names: impl Iterator<Item = &'n str>, at: &str, what: &str) {
         let mut seen = BTreeSet::new();
         for (index, name) in names.enumerate() {
             if !seen.insert(name) {
@@ -306,29 +378,42 @@ impl<'a> Reader<'a> {
 
     fn step(&mut self, view: &StepView<'a>, at: &str, scope: &Scope, place: &Place<'a>) -> (Option<Step<'a>>, Entry) {
         let path = place.inside.as_ref().map_or_else(|| view.name.0.clone(), |outer| format!("{outer}/{}", view.name));
-        let when = view.when.and_then(|when| {
-            let result = match expressions::code(&when.0) {
-                Some(code) => expressions::compile(code, scope),
-                None => Err(vec!["a condition is an expression: write {% … %}".to_owned()]),
-            };
-            self.sound(&format!("{at}.when"), result)
-        });
+        let when = view.when.and_then(|when| self.condition(when, &format!("{at}.when"), scope));
         let context = Context { view, at, path: &path, scope, place };
-        let (action, mut entry) = match view.kind {
+        let (action, mut entry) = match &view.kind {
             StepKind::Powershell(step) => powershell::read(self, &context, step),
             StepKind::Notify(step) => notify::read(self, &context, step),
             StepKind::Wait(step) => wait::read(self, &context, step),
             StepKind::Pass(step) => pass::read(self, &context, step),
             StepKind::Fail(step) => fail::read(self, &context, step),
             StepKind::Call(step) => call::read(self, &context, step),
+            StepKind::Parallel(step) => parallel::read(self, &context, step),
+            StepKind::Switch(step) => switch::read(self, &context, step),
         };
         entry.variable = names::variable("steps", &path);
         let handlers = self.handlers(&context, &mut entry);
-        let (deadlines, retried) = (place.deadlines.clone(), place.retried.clone());
-        let at = at.to_owned();
-        let step =
-            action.map(|action| Step { path, at, when, retry: view.retry, deadlines, retried, handlers, action });
+        let step = action.map(|action| Step {
+            path,
+            at: at.to_owned(),
+            when,
+            retry: view.retry,
+            deadlines: place.deadlines.clone(),
+            retried: place.retried.clone(),
+            items: place.items.clone(),
+            node: place.node.clone().filter(|_| view.targets.is_none()),
+            handlers,
+            action,
+        });
         (step, entry)
+    }
+
+    /// The JSONata of a condition.
+    pub(super) fn condition(&mut self, when: &Expression, at: &str, scope: &Scope) -> Option<String> {
+        let result = match expressions::code(&when.0) {
+            Some(code) => expressions::compile(code, scope),
+            None => Err(vec!["a condition is an expression: write {% … %}".to_owned()]),
+        };
+        self.sound(at, result)
     }
 
     fn handlers(&mut self, context: &Context<'_, 'a>, entry: &mut Entry) -> Vec<Handler<'a>> {
@@ -341,39 +426,30 @@ impl<'a> Reader<'a> {
         let mut handlers = Vec::new();
         for (index, handler) in context.view.handlers.iter().enumerate() {
             let at = format!("{}.onError[{index}]", context.at);
+            if let Body::Block(block) = handler.body {
+                if let Some((_, earlier)) = blocks.iter().find(|(name, _)| *name == block.0) {
+                    handlers.push(Handler { errors: handler.errors, body: Err(*earlier) });
+                    continue;
+                }
+                blocks.push((&block.0, index));
+            }
             let mut place = context.place.clone();
             place.scope = scope.clone();
             place.inside = Some(context.path.to_owned());
-            let (steps, inner) = match handler.body {
-                Body::Block(block) => {
-                    if let Some((_, earlier)) = blocks.iter().find(|(name, _)| *name == block.0) {
-                        handlers.push(Handler { errors: handler.errors, body: Err(*earlier) });
-                        continue;
-                    }
-                    blocks.push((&block.0, index));
-                    self.block(&block.0, &format!("{at}.block"), &place)
-                }
-                Body::Steps(steps) => {
-                    place.at = format!("{at}.steps");
-                    place.plugins = format!("{name}_");
-                    self.list(steps.iter().map(crate::api::steps::LeafStep::view).collect(), &place)
-                }
-            };
-            for (inner_name, inner) in inner {
-                if entry.inner.insert(inner_name.clone(), inner).is_some() {
-                    self.problem(
-                        &at,
-                        format!("step {name} has another step {inner_name} inside of it, in its block or an earlier handler: rename one, since both would be {}/{inner_name}", context.path),
-                    );
-                }
-            }
+            let (steps, inner) = self.body(context, handler.body, &at, place);
+            self.join(context, &at, &mut entry.inner, inner);
             handlers.push(Handler { errors: handler.errors, body: Ok(steps) });
         }
         handlers
     }
 
     /// Reads a block at a place that calls it. `at` is where it is named; empty when nothing does.
-    fn block(&mut self, name: &'a str, at: &str, place: &Place<'a>) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
+    pub(super) fn block(
+        &mut self,
+        name: &'a str,
+        at: &str,
+        place: &Place<'a>,
+    ) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
         let spec: &'a WindowsWorkflowSpec = self.spec;
         let found: Option<(usize, &'a Block)> = spec.blocks.iter().enumerate().find(|(_, block)| block.name.0 == name);
         let Some((index, block)) = found else {
@@ -401,24 +477,6 @@ impl<'a> Reader<'a> {
         place.plugins = format!("{name}.");
         place.blocks.push(name);
         self.list(block.steps.iter().map(crate::api::steps::BlockStep::view).collect(), &place)
-    }
-
-    /// Reads the block that a step calls, inside of that step.
-    pub(super) fn called(
-        &mut self,
-        context: &Context<'_, 'a>,
-        block: &'a str,
-        deadline: Option<String>,
-    ) -> (Vec<Step<'a>>, BTreeMap<String, Entry>) {
-        let mut place = context.place.clone();
-        place.inside = Some(context.path.to_owned());
-        place.scope = context.scope.clone();
-        place.deadlines.extend(deadline);
-        if !context.view.retry.is_empty() {
-            place.retried.push(names::variable("tries", context.path));
-        }
-        place.targets = context.targeted();
-        self.block(block, &format!("{}.call.block", context.at), &place)
     }
 
     /// The nodes that a step is for, noted as a set of the workflow's.

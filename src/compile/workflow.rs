@@ -9,15 +9,16 @@ use crate::api::WindowsWorkflowSpec;
 use crate::api::duration::Span;
 use crate::api::names::{DOCUMENT_NAME_LIMIT, Owner, ROLE_NAME_LIMIT, STATES_NAME_LIMIT};
 
-use super::asl::{DEFINITION_LIMIT, Machine, State, assign, expression};
+use super::asl::{Assign, DEFINITION_LIMIT, Machine, State, assign, expression};
 use super::blueprint::{Answer, Blueprint, Body, Document, Fill, Object, Role, StateMachine};
+use super::expressions::Uses;
 use super::flow::{Exits, Flow};
 use super::iam::{Condition, Policy, Statement};
 use super::place::Place;
 use super::problem::Problem;
 use super::ssm::{self, DOCUMENT_LIMIT, Script};
-use super::tree::{Action, Reader, Step};
-use super::{Account, bounds, grants, names, parameters, rights, tree};
+use super::tree::{Action, Program, Reader, Step};
+use super::{Account, bounds, finish, grants, names, parameters, rights, tree};
 
 /// Most characters of a role's inline policies in sum, white space not counted (IAM quotas).
 const POLICY_LIMIT: usize = 10_240;
@@ -28,8 +29,8 @@ const END: &str = "end";
 #[must_use]
 pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
     let mut reader = Reader::new(spec, None);
-    let steps = read(&mut reader, spec);
-    reader.problems.extend(bounds::check(&steps));
+    let program = read(&mut reader, spec);
+    reader.problems.extend(bounds::check(&program, &reader.uses));
     reader.problems.extend(document_problem(&content(&reader.scripts), &reader.scripts));
     reader.problems
 }
@@ -40,13 +41,13 @@ pub fn check(spec: &WindowsWorkflowSpec) -> Vec<Problem> {
 /// Everything that is wrong with it, in the manifest's order.
 pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>) -> Result<Blueprint, Vec<Problem>> {
     let mut reader = Reader::new(spec, Some((account, &owner.namespace)));
-    let steps = read(&mut reader, spec);
-    let mut problems = reader.problems;
+    let program = read(&mut reader, spec);
+    let mut problems = std::mem::take(&mut reader.problems);
     // Where there are scripts, their targets were held against the grants already.
     if reader.scripts.is_empty() {
         problems.extend(grants::any(account, &owner.namespace, "metadata.namespace").err());
     }
-    problems.extend(bounds::check(&steps));
+    problems.extend(bounds::check(&program, &reader.uses));
 
     let place = Place::of(account.spec);
     let document = (!reader.scripts.is_empty()).then(|| {
@@ -55,9 +56,9 @@ pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>
     });
     problems.extend(document.as_ref().and_then(|document| document_problem(&document.content, &reader.scripts)));
 
-    let role = role(owner, account, &place, &steps, document.as_ref());
+    let role = role(owner, account, &place, &program, document.as_ref());
     problems.extend(policy_problem(&role));
-    let machine = machine(owner, spec, &place, &steps, document.as_ref(), &role.arn);
+    let machine = machine(owner, spec, &place, &program, &reader.uses, document.as_ref(), &role.arn);
     let size = machine.definition.to_string().len();
     if size > DEFINITION_LIMIT {
         problems.push(Problem::new(
@@ -77,7 +78,7 @@ pub fn workflow(owner: &Owner, spec: &WindowsWorkflowSpec, account: &Account<'_>
     Ok(Blueprint { objects })
 }
 
-fn read<'a>(reader: &mut Reader<'a>, spec: &'a WindowsWorkflowSpec) -> Vec<Step<'a>> {
+fn read<'a>(reader: &mut Reader<'a>, spec: &'a WindowsWorkflowSpec) -> Program<'a> {
     reader.problems.extend(parameters::check_declared(&spec.parameters));
     reader.read()
 }
@@ -112,7 +113,7 @@ fn role(
     owner: &Owner,
     account: &Account<'_>,
     place: &Place<'_>,
-    steps: &[Step<'_>],
+    program: &Program<'_>,
     document: Option<&Document>,
 ) -> Role {
     let (path, name) = (owner.role_path(), owner.aws_name(ROLE_NAME_LIMIT));
@@ -127,7 +128,7 @@ fn role(
             .equals("aws:SourceAccount", [place.account_id])
             .arn_like("aws:SourceArn", [machine]),
     };
-    let statements = rights::statements(steps, place, document);
+    let statements = rights::statements(program, place, document);
     let policies = if statements.is_empty() {
         BTreeMap::new()
     } else {
@@ -163,17 +164,31 @@ fn machine(
     owner: &Owner,
     spec: &WindowsWorkflowSpec,
     place: &Place<'_>,
-    steps: &[Step<'_>],
+    program: &Program<'_>,
+    uses: &Uses,
     document: Option<&Document>,
     role_arn: &str,
 ) -> StateMachine {
     let plugins =
         document.and_then(|document| document.content.get("mainSteps")?.as_array().map(Vec::len)).unwrap_or(0);
-    let mut flow = Flow::new(plugins, place.partition());
-    let first = steps.first().map_or_else(|| END.to_owned(), Flow::entry);
-    flow.states.push((START.to_owned(), start(spec, steps, document, first)));
-    flow.list(steps, &Exits { next: END, failed: None });
-    flow.states.push((END.to_owned(), State::Succeed { output: json!({ "steps": summary(steps) }) }));
+    let mut flow = Flow::new(plugins, uses.clone(), place.partition());
+    let mut fixed = fixed(spec, document);
+    if program.on_failure.is_empty() && program.finally.is_empty() {
+        let first = program.steps.first().map_or_else(|| END.to_owned(), Flow::entry);
+        fixed.extend(tree::unset(&program.steps));
+        flow.states.push((START.to_owned(), State::Pass { assign: fixed, output: json!({}), next: first }));
+        flow.list(&program.steps, &Exits { next: END, failed: None });
+        let output = json!({ "steps": summary(&program.steps) });
+        flow.states.push((END.to_owned(), State::Succeed { output }));
+    } else {
+        let ends = finish::of_workflow(program, summary(&program.steps));
+        let first = ends.entry();
+        fixed.extend(ends.fresh());
+        flow.states.push((START.to_owned(), State::Pass { assign: fixed, output: json!({}), next: first }));
+        ends.lay_out(&mut flow);
+        flow.states.push((END.to_owned(), State::Succeed { output: ends.summary() }));
+        flow.states.push(("failed".to_owned(), ends.fail()));
+    }
     let name = owner.aws_name(STATES_NAME_LIMIT);
     let machine = Machine {
         comment: spec
@@ -201,7 +216,7 @@ fn machine(
 }
 
 /// Sets the variables that last for the whole run. An execution that was started past Windlass may lack any part of the input.
-fn start(spec: &WindowsWorkflowSpec, steps: &[Step<'_>], document: Option<&Document>, next: String) -> State {
+fn fixed(spec: &WindowsWorkflowSpec, document: Option<&Document>) -> Assign {
     let defaults: Map<String, Value> = spec
         .parameters
         .iter()
@@ -225,8 +240,7 @@ fn start(spec: &WindowsWorkflowSpec, steps: &[Step<'_>], document: Option<&Docum
         variables.insert("nodes".into(), json!("{% $exists($states.input.nodes) ? $states.input.nodes : {} %}"));
     }
     variables.insert("work".into(), json!({}));
-    variables.extend(tree::unset(steps));
-    State::Pass { assign: variables, output: json!({}), next }
+    variables
 }
 
 /// What the execution puts out: on how many nodes each top-level step succeeded and failed.

@@ -64,7 +64,8 @@ impl Kind {
             "Windlass.AccessDenied" => return Self::NodeDenied,
             "Windlass.InvalidOutput" => return Self::InvalidOutput,
             "States.Timeout" => return Self::RunTimedOut,
-            "States.QueryEvaluationError" => return Self::Expression,
+            // What a Fail state raises again has no name of Step Functions' own.
+            "States.QueryEvaluationError" | "Windlass.QueryEvaluationError" => return Self::Expression,
             "States.DataLimitExceeded" => return Self::TooMuchData,
             "States.Runtime" if cause.contains("history event") => return Self::TooManyEvents,
             "States.Runtime" => return Self::Runtime,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
 
 use super::report::Report;
 use super::text::{cut, seconds};
@@ -15,6 +16,8 @@ use crate::aws::executions::{Event, Status};
 
 /// Most characters of what a step says that it waits for.
 const MESSAGE_LIMIT: usize = 512;
+/// Name of the state that a workflow which has failed comes to before `onFailure` and `finally`.
+const FAILURE: &str = "failure";
 
 /// What an execution has done so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,6 +86,8 @@ struct Fold {
     tracks: Vec<Track>,
     /// The step whose state was entered last.
     current: Option<usize>,
+    /// The step that the workflow failed at, where something runs after that.
+    failing: Option<usize>,
     started_at: Option<Timestamp>,
     end: Option<End>,
 }
@@ -114,6 +119,9 @@ impl Fold {
             // A redriven execution goes on where it failed.
             "ExecutionRedriven" => self.end = None,
             other => {
+                if event.name.as_deref() == Some(FAILURE) {
+                    return self.failure(event);
+                }
                 let Some((path, part)) = state(event.name.as_deref()) else { return };
                 if other.ends_with("StateEntered") {
                     self.entered(position, path, part, event.at);
@@ -135,6 +143,19 @@ impl Fold {
             self.tracks.len() - 1
         });
         (place, self.tracks.get_mut(place))
+    }
+
+    /// The state before `onFailure` and `finally`, which puts out what the workflow failed with. What Step Functions raised itself names no step: then it was where
+    /// the execution was.
+    fn failure(&mut self, event: &Event) {
+        if event.type_.ends_with("StateEntered") {
+            self.failing = self.current;
+        } else if event.type_.ends_with("StateExited") {
+            let output: Value =
+                event.output.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+            let step = output.pointer("/failure/step").and_then(Value::as_str);
+            self.failing = step.and_then(|step| self.places.get(step).copied()).or(self.failing);
+        }
     }
 
     fn entered(&mut self, position: usize, path: &str, part: &str, at: Timestamp) {
@@ -234,6 +255,9 @@ impl Fold {
         let end = self.end.as_ref()?;
         if end.status != Status::Failed {
             return None;
+        }
+        if self.failing.is_some() {
+            return self.failing;
         }
         // The last step that it was at failed, or Step Functions itself ended it there.
         let outermost = self.current?;

@@ -260,3 +260,29 @@ fn nodes_are_counted_once_over_all_steps() {
         assert_eq!(progress(&steps, 1).nodes.as_deref(), shown);
     }
 }
+
+#[test]
+fn what_runs_after_a_failure_does_not_hide_it() {
+    let failed = json!({ "attempt": 1, "error": "Windlass.ExitCode", "cause": "1 of 1 nodes failed" });
+    let after = |failure: &serde_json::Value| {
+        History::new()
+            .sent("drain", "c-1")
+            .failed("drain", failed.clone())
+            .state("Choice", "outcome", &json!({}))
+            .state("Pass", "failure", &json!({ "failure": failure }))
+            .sent("mend", "c-2")
+            .failed("mend", failed.clone())
+            .sent("tidy", "c-3")
+            .done("tidy", one_node("Success", 0))
+            .fatal("Windlass.ExitCode", "1 of 1 nodes failed")
+            .events()
+    };
+    for failure in [json!({ "step": "drain" }), json!({ "step": "", "error": "States.QueryEvaluationError" })] {
+        let story = fold(&after(&failure));
+        assert_eq!(failed_at(&story), Some("drain"));
+        assert_eq!(
+            phases(&story),
+            [("drain", StepPhase::Failed), ("mend", StepPhase::Failed), ("tidy", StepPhase::Succeeded)]
+        );
+    }
+}

@@ -20,6 +20,30 @@ ACCEPTS = {
         step("i", wait={"until": "{% $params.at %}"}),
         blocks=[BLOCK],
     ),
+    "containers": workflow(
+        step("a", parallel={"onBranchFailure": "Continue", "branches": [{"name": "one", "steps": [step()]}, {"name": "two", "block": "undo"}]}),
+        step("b", switch={"cases": [{"name": "one", "when": "{% true %}", "steps": [step()]}], "default": {"block": "undo"}}),
+        step("c", switch={"cases": [{"name": "one", "when": "{% true %}", "block": "undo"}], "default": {"steps": [step()]}}),
+        onFailure={"steps": [step("page")]},
+        **{"finally": {"block": "undo"}},
+        blocks=[
+            BLOCK,
+            {
+                "name": "nested",
+                "steps": [
+                    step("a", parallel={"branches": [{"name": "one", "block": "undo"}]}),
+                    step("b", switch={"cases": [{"name": "one", "when": "{% true %}", "block": "undo"}], "default": {"block": "undo"}}),
+                ],
+            },
+        ],
+    ),
+    "the most there may be inside of containers": workflow(
+        *(
+            step(f"s{number}", parallel={"branches": [{"name": f"b{branch}", "steps": [step(f"s{n}") for n in range(16)]} for branch in range(8)]})
+            for number in range(4)
+        ),
+        onFailure={"steps": [step(f"s{n}") for n in range(16)]},
+    ),
     "options of a step": workflow(
         {
             **step(),
@@ -67,7 +91,8 @@ def unknown(*fields: str) -> str:
     return unknown_fields("WindowsWorkflow", *fields)
 
 
-TYPES = "powershell, notify, wait, pass, fail, call"
+LEAVES = "powershell, notify, wait, pass, fail, call"
+TYPES = f"{LEAVES}, parallel, switch"
 
 TOPICS = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 MOMENT = (
@@ -88,11 +113,47 @@ REJECTS = {
     "no type in a step": (workflow({"name": "work"}), refused(f"spec.steps[0]: Invalid value: step work needs exactly one of: {TYPES}; found: none")),
     "two types inside a handler": (
         workflow({**step(), "onError": [{"errors": ["States.ALL"], "steps": [step("in", wait={"for": "1m"}, call={"block": "b"})]}]}),
-        refused(f"spec.steps[0].onError[0].steps[0]: Invalid value: step in needs exactly one of: {TYPES}; found: wait call"),
+        refused(f"spec.steps[0].onError[0].steps[0]: Invalid value: step in needs exactly one of: {LEAVES}; found: wait call"),
     ),
     "two types inside a block": (
         workflow(blocks=[{"name": "b", "steps": [step("in", wait={"for": "1m"}, fail={"error": "E"})]}]),
         refused(f"spec.blocks[0].steps[0]: Invalid value: step in needs exactly one of: {TYPES}; found: wait fail"),
+    ),
+    "a container inside of a handler": (
+        workflow({**step(), "onError": [{"errors": ["States.ALL"], "steps": [{"name": "in", "parallel": {"branches": [{"name": "b", "block": "b"}]}}]}]}),
+        unknown("spec.steps[0].onError[0].steps[0].parallel"),
+    ),
+    "steps in place inside of a block's container": (
+        workflow(blocks=[{"name": "b", "steps": [step("in", parallel={"branches": [{"name": "one", "block": "b", "steps": [step()]}]})]}]),
+        unknown("spec.blocks[0].steps[0].parallel.branches[0].steps"),
+    ),
+    "a branch with a block and steps": (
+        workflow(step(parallel={"branches": [{"name": "one", "block": "b", "steps": [step()]}]})),
+        refused("spec.steps[0].parallel.branches[0]: Invalid value: branch one needs exactly one of: block, steps; found: block steps"),
+    ),
+    "a case with neither": (
+        workflow(step(switch={"cases": [{"name": "one", "when": "{% true %}"}]})),
+        refused("spec.steps[0].switch.cases[0]: Invalid value: case one needs exactly one of: block, steps; found: none"),
+    ),
+    "an end with neither": (
+        workflow(**{"finally": {}}),
+        refused("spec.finally: Invalid value: this needs exactly one of: block, steps; found: none"),
+    ),
+    "two branches of one name": (
+        workflow(step(parallel={"branches": [{"name": "a", "block": "b"}, {"name": "a", "block": "b"}]})),
+        refused('spec.steps[0].parallel.branches[1]: Duplicate value: {"name":"a"}'),
+    ),
+    "too many branches": (
+        workflow(step(parallel={"branches": [{"name": f"b{n}", "block": "b"} for n in range(9)]})),
+        refused("spec.steps[0].parallel.branches: Too many: 9: must have at most 8 items", NOT_ALL_CHECKED),
+    ),
+    "no branches": (
+        workflow(step(parallel={"branches": []})),
+        refused("spec.steps[0].parallel.branches: Invalid value: 0: spec.steps[0].parallel.branches in body should have at least 1 items"),
+    ),
+    "a case without a condition": (
+        workflow(step(switch={"cases": [{"name": "one", "block": "b"}]})),
+        refused("spec.steps[0].switch.cases[0].when: Required value", NOT_ALL_CHECKED),
     ),
     "a handler with a block and steps": (
         workflow({**step(), "onError": [{"errors": ["E"], "block": "b", "steps": [step()]}]}),

@@ -2,8 +2,11 @@
 //!
 //! Reference: states-language.net/spec.html and the Step Functions developer guide.
 
+mod inner;
+
 use std::collections::BTreeSet;
 
+pub use inner::{DistributedMap, Inner, Names, Parallel};
 use serde_json::{Map, Value, json};
 
 /// Longest name of a state (Step Functions quotas).
@@ -12,6 +15,9 @@ pub const STATE_NAME_LIMIT: usize = 80;
 pub const DEFINITION_LIMIT: usize = 1_048_576;
 /// Most events in the history of one execution (Step Functions quotas).
 pub const HISTORY_LIMIT: u64 = 25_000;
+
+/// Most bytes that a state takes or puts out (Step Functions quotas).
+pub const PAYLOAD_LIMIT: u64 = 262_144;
 
 /// Variables to assign, by name.
 pub type Assign = Map<String, Value>;
@@ -90,14 +96,18 @@ pub enum State {
     },
     /// Calls a service.
     Task(Task),
-    /// Ends the execution as failed.
+    /// Runs branches at the same time.
+    Parallel(Parallel),
+    /// Runs a child execution for each item.
+    Map(Box<DistributedMap>),
+    /// Ends the execution, or the branch or child that it is in, as failed.
     Fail {
         /// Error, a name or an expression.
         error: String,
         /// Cause, text or an expression.
         cause: String,
     },
-    /// Ends the execution well.
+    /// Ends the execution well, or the branch or child that it is in.
     Succeed {
         /// Its output.
         output: Value,
@@ -183,18 +193,14 @@ impl Machine {
         if let Some(seconds) = self.timeout_seconds {
             machine.insert("TimeoutSeconds".into(), json!(seconds));
         }
-        let states: Map<String, Value> =
-            self.states.iter().map(|(name, state)| (name.clone(), state.to_value())).collect();
-        let reachable = reachable(&self.start_at, &states);
-        // Step Functions refuses a definition with states that nothing leads to: what follows a step that always fails, for one.
-        let states: Map<String, Value> = states.into_iter().filter(|(name, _)| reachable.contains(name)).collect();
-        machine.insert("States".into(), Value::Object(states));
+        machine.insert("States".into(), reachable(&self.start_at, &self.states));
         Value::Object(machine)
     }
 }
 
-/// Names of the states that the first one leads to, itself included.
-fn reachable(start: &str, states: &Map<String, Value>) -> BTreeSet<String> {
+/// The states that the first one leads to, itself included. Step Functions refuses a definition with others: what follows a step that always fails, for one.
+fn reachable(start: &str, states: &[(String, State)]) -> Value {
+    let states: Map<String, Value> = states.iter().map(|(name, state)| (name.clone(), state.to_value())).collect();
     let mut found = BTreeSet::new();
     let mut ahead = vec![start.to_owned()];
     while let Some(name) = ahead.pop() {
@@ -205,7 +211,7 @@ fn reachable(start: &str, states: &Map<String, Value>) -> BTreeSet<String> {
             branches.filter_map(|branch| branch.get("Next")).chain(state.get("Next")).chain(state.get("Default"));
         ahead.extend(next.filter_map(Value::as_str).map(str::to_owned));
     }
-    found
+    Value::Object(states.into_iter().filter(|(name, _)| found.contains(name)).collect())
 }
 
 impl State {
@@ -224,6 +230,8 @@ impl State {
             }
             Self::Wait { seconds, next } => json!({ "Type": "Wait", "Seconds": seconds, "Next": next }),
             Self::Task(task) => task.to_value(),
+            Self::Parallel(parallel) => parallel.to_value(),
+            Self::Map(map) => map.to_value(),
             Self::Fail { error, cause } => json!({ "Type": "Fail", "Error": error, "Cause": cause }),
             Self::Succeed { output } => json!({ "Type": "Succeed", "Output": output }),
         }

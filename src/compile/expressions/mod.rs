@@ -5,7 +5,7 @@ mod literal;
 mod scope;
 
 pub use literal::{argument, value};
-pub use scope::{Entry, Scope};
+pub use scope::{Entry, Scope, Uses, export, key};
 
 /// The JSONata of a text that is an expression.
 #[must_use]

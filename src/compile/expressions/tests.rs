@@ -23,7 +23,7 @@ fn scope() -> Scope {
         steps: steps.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect(),
         later: ["last".to_owned()].into(),
         failure: Some("steps_health".into()),
-        open: false,
+        ..Scope::default()
     }
 }
 

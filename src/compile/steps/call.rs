@@ -4,19 +4,18 @@ use serde_json::json;
 
 use crate::api::steps::Call;
 
-use super::super::asl::{Assign, expression};
+use super::super::asl::Assign;
 use super::super::expressions::Entry;
 use super::super::flow::{Exits, Flow};
 use super::super::names;
-use super::super::tree::{Action, Context, Reader, Step, unset};
+use super::super::tree::{Action, Context, Limit, Reader, Step, unset};
 
 /// A `call` step, read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan<'a> {
     /// The block's steps.
     pub(in super::super) steps: Vec<Step<'a>>,
-    /// Longest time of one try, in seconds.
-    timeout: Option<u64>,
+    limit: Limit,
 }
 
 pub(in super::super) fn read<'a>(
@@ -24,11 +23,9 @@ pub(in super::super) fn read<'a>(
     context: &Context<'_, 'a>,
     step: &'a Call,
 ) -> (Option<Action<'a>>, Entry) {
-    let timeout = context.view.timeout.map(crate::api::duration::Span::as_secs);
-    let deadline = timeout.map(|_| names::variable("deadline", context.path));
-    let (steps, inner) = reader.called(context, &step.block.0, deadline);
+    let (steps, inner) = reader.block(&step.block.0, &format!("{}.call.block", context.at), &context.inside());
     let entry = Entry { fields: vec!["error", "cause", "skipped"], inner, ..Entry::default() };
-    (Some(Action::Call(Plan { steps, timeout })), entry)
+    (Some(Action::Call(Plan { steps, limit: context.limit() })), entry)
 }
 
 /// Lays out the states.
@@ -38,10 +35,7 @@ pub(in super::super) fn lay_out(flow: &mut Flow, step: &Step<'_>, plan: &Plan<'_
     let fresh = |extra: u64| -> Assign {
         // What steps gave in an earlier try is gone, also of those that this try does not come to.
         let mut variables = unset(&plan.steps);
-        if let Some(timeout) = plan.timeout {
-            let until = expression(&format!("$millis() + {}", (timeout + extra) * 1000));
-            variables.insert(names::variable("deadline", &step.path), json!(until));
-        }
+        variables.extend(plan.limit.until(&step.path, extra));
         variables
     };
     flow.begin(step, fresh(0), &first);

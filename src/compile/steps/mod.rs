@@ -3,7 +3,9 @@
 pub mod call;
 pub mod fail;
 pub mod notify;
+pub mod parallel;
 pub mod pass;
 pub mod powershell;
 pub mod service;
+pub mod switch;
 pub mod wait;
