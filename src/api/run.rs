@@ -39,6 +39,7 @@ use super::schema;
 #[x_kube(
     validation = Rule::new("self.workflowRef == oldSelf.workflowRef").message("a run's workflowRef cannot change: make a new run"),
     validation = Rule::new("has(self.targets) == has(oldSelf.targets) && (!has(self.targets) || self.targets == oldSelf.targets)").message("a run's targets cannot change: make a new run"),
+    validation = Rule::new("self.mode == oldSelf.mode").message("a run's mode cannot change: make a new run"),
     validation = Rule::new("has(self.notAfter) == has(oldSelf.notAfter) && (!has(self.notAfter) || self.notAfter == oldSelf.notAfter)").message("a run's notAfter cannot change: make a new run"),
     validation = Rule::new("has(self.reason) == has(oldSelf.reason) && (!has(self.reason) || self.reason == oldSelf.reason)").message("a run's reason cannot change: make a new run"),
     validation = Rule::new("has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)").message("a run's ttlAfterFinished cannot change: make a new run"),
@@ -55,6 +56,10 @@ pub struct WorkflowRunSpec {
     /// The nodes to run on, of those that the workflow targets. They are listed when the run starts. Left out: all of them. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Subset>,
+    /// `Run` runs the workflow. `WhatIf` calls its scripts with `-WhatIf`, and is refused where a step would act all the same. `Preview` runs nothing: its status says
+    /// which nodes there are and which steps would run on them. Cannot change. Default Run.
+    #[serde(default)]
+    pub mode: Mode,
     /// The run is not started after this time. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
@@ -87,6 +92,18 @@ pub struct Subset {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub node_ids: Option<Vec<NodeId>>,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Runs the workflow.
+    #[default]
+    Run,
+    /// Runs it with `-WhatIf`: scripts say what they would do.
+    WhatIf,
+    /// Runs nothing.
+    Preview,
 }
 
 /// What a run should do.
@@ -127,6 +144,8 @@ pub enum Phase {
     TimedOut,
     /// Ended by a person or by deletion.
     Cancelled,
+    /// Ended without having run anything, as `mode: Preview` asks: `status.targets` and `status.preview` say what would run.
+    Previewed,
     /// An earlier object of this name ran already; nothing was started, the result shown is that run's.
     AlreadyRan,
 }
@@ -175,6 +194,9 @@ pub struct WorkflowRunStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["set".into()]))]
     pub targets: Vec<ListedTargets>,
+    /// What would run, of a run with `mode: Preview`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// The execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_arn: Option<String>,
@@ -220,6 +242,44 @@ pub struct ListedTargets {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub nodes: Vec<String>,
+}
+
+/// What would run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// The parameters, with the defaults of those that were left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::any_json_map")]
+    pub parameters: BTreeMap<String, Value>,
+    /// The steps, in order, with the ones inside of them; 200 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub steps: Vec<PreviewStep>,
+    /// How many steps were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<i32>,
+}
+
+/// A step that would run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewStep {
+    /// Its name, behind the names of the steps that it is inside of.
+    pub path: String,
+    /// Its type, as in `powershell`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The condition that it stands under. It is not evaluated: that needs what earlier steps give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// How many Windows nodes it would go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<i32>,
+    /// It would run only after something had failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_failure: bool,
 }
 
 /// How far a run is.

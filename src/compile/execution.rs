@@ -33,13 +33,21 @@ pub fn run_id(run: &RunIdentity<'_>) -> String {
     hex(&hash.finalize(), 8)
 }
 
-/// The input of an execution. `nodes` are the sets that were listed for it, by key; see [`super::targets`].
+/// The input of an execution. `what_if`: scripts are called with `-WhatIf`. `nodes` are the sets that were listed for it, by key; see [`super::targets`].
 #[must_use]
-pub fn input(run: &RunIdentity<'_>, parameters: &Map<String, Value>, nodes: &Map<String, Value>) -> Value {
+pub fn input(
+    run: &RunIdentity<'_>,
+    what_if: bool,
+    parameters: &Map<String, Value>,
+    nodes: &Map<String, Value>,
+) -> Value {
     let mut input = json!({
         "run": { "id": run_id(run), "uid": run.uid, "name": run.name, "namespace": run.namespace },
         "params": parameters,
     });
+    if let Some(run) = input.get_mut("run").and_then(Value::as_object_mut).filter(|_| what_if) {
+        run.insert("whatIf".to_owned(), json!(true));
+    }
     if let Some(fields) = input.as_object_mut().filter(|_| !nodes.is_empty()) {
         fields.insert("nodes".to_owned(), Value::Object(nodes.clone()));
     }
@@ -65,7 +73,7 @@ mod tests {
         let run = RunIdentity { cluster_id: &cluster, namespace: "ops", name: "a", uid: "u-1" };
         let parameters = Map::from_iter([("kb".to_owned(), json!("KB1"))]);
         assert_eq!(
-            input(&run, &parameters, &Map::new()),
+            input(&run, false, &parameters, &Map::new()),
             json!({ "run": { "id": run_id(&run), "uid": "u-1", "name": "a", "namespace": "ops" }, "params": { "kb": "KB1" } })
         );
     }

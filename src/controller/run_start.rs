@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use crate::api::AwsAccount;
 use crate::api::conditions::{self, STARTED};
 use crate::api::names::execution_name;
-use crate::api::run::{Failure, Layer, ListedTargets, Phase};
+use crate::api::run::{Failure, Layer, ListedTargets, Mode, Phase};
 use crate::aws::executions::{Execution, Status, execution_arn};
 use crate::aws::{AwsError, Class, Session};
 use crate::compile::execution::{RunIdentity, input};
@@ -17,6 +17,7 @@ use crate::resolve;
 use crate::runs::decide::{self, Refusal, Start, Wait, admit};
 use crate::runs::execution::{self, Begun, Found, Launch};
 use crate::runs::pace::Pace;
+use crate::runs::preview::previewed;
 use crate::runs::status as turn;
 use crate::runs::targets::{self, Listed};
 use crate::runs::words;
@@ -56,6 +57,11 @@ pub(super) async fn start(work: &mut Work<'_>, start: Start) -> Result<Action, E
         Ok(input) => input,
         Err(why) => return unlisted(work, &start, why).await,
     };
+    if work.run.spec.mode == Mode::Preview {
+        let after = previewed(work.status(), work.now(), &start, input.targets);
+        let message = after.message.clone().unwrap_or_default();
+        return work.end(after, "Previewed", &message).await;
+    }
     super::finalize::add(work.ctx, work.api, &work.run).await?;
     work.write(turn::prepared(work.status(), work.now(), &start, &arn, input.targets.clone())).await?;
     // From here on the deletion of the workflow waits for this run. If it began before, this read shows it, and nothing is started.
@@ -82,10 +88,14 @@ async fn prepare(
     start: &Start,
 ) -> Result<Prepared, Unlisted> {
     let (namespace, run, uid) = (work.namespace(), work.run.name_any(), work.uid());
+    let mode = work.run.spec.mode;
     let sets = run_targets::sets_of(work, account, start)?;
-    let listed = run_targets::list(work, session, sets, false).await?;
+    if mode == Mode::WhatIf {
+        run_targets::only_asks(start)?;
+    }
+    let listed = run_targets::list(work, session, sets, mode == Mode::Preview).await?;
     let identity = RunIdentity { cluster_id: &work.ctx.cluster_id, namespace: &namespace, name: &run, uid: &uid };
-    let value = input(&identity, &start.parameters, &targets::input(&listed));
+    let value = input(&identity, mode == Mode::WhatIf, &start.parameters, &targets::input(&listed));
     if let Some(sum) = targets::too_large(&value) {
         let hint = "run on a part of the nodes at a time (spec.targets of the run), or hand over smaller parameters";
         let refusal = run_targets::refusal("InputTooLarge", "InputTooLarge", format!("nothing was run: {sum}"), hint);

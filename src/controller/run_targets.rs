@@ -11,6 +11,7 @@ use crate::compile::targets::{self as sets, TargetSet};
 use crate::compile::{self, Problem};
 use crate::resolve;
 use crate::runs::decide::{Refusal, Start};
+use crate::runs::outline::outline;
 use crate::runs::targets::{Listed, Wanted, wanted};
 
 use super::run::Work;
@@ -46,6 +47,22 @@ pub(super) fn sets_of(work: &Work<'_>, account: &AwsAccount, start: &Start) -> R
         }
     }
     Ok(found)
+}
+
+/// A run that only asks what would happen has no step that would act all the same.
+pub(super) fn only_asks(start: &Start) -> Result<(), Unlisted> {
+    let acting: Vec<String> =
+        outline(&start.spec).into_iter().filter_map(|step| Some(format!("{} ({})", step.path, step.acts?))).collect();
+    if acting.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = acting.iter().take(NAMED).map(String::as_str).collect();
+    let more =
+        if acting.len() > named.len() { format!(", and {} more", acting.len() - named.len()) } else { String::new() };
+    let cause =
+        format!("nothing was run: mode WhatIf would not keep these steps from acting: {}{more}", named.join(", "));
+    let hint = "begin these scripts with [CmdletBinding(SupportsShouldProcess)] param() and use cmdlets that honour it, or take mode: Preview, which runs nothing";
+    Err(Unlisted::Refuse(Box::new(refusal("WhatIfUnsupported", "WhatIfUnsupported", cause, hint))))
 }
 
 /// Lists the nodes of the sets that the run needs listed: those that every run does, and all of them where `all` or where the run names a part.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::api::refs::WorkflowRef;
-use crate::api::run::{DesiredState, Failure, Layer, OnDelete, Phase, WorkflowRunSpec};
+use crate::api::run::{DesiredState, Failure, Layer, Mode, OnDelete, Phase, WorkflowRunSpec};
 use crate::api::{FINALIZER, WorkflowRun, WorkflowRunStatus};
 use crate::runs::decide::Refusal;
 use crate::runs::status::{Now, refused};
@@ -54,6 +54,7 @@ fn salvage(broken: &InvalidObject, object: &Value) -> WorkflowRun {
         workflow_ref: WorkflowRef { name },
         parameters: std::collections::BTreeMap::new(),
         targets: None,
+        mode: Mode::Run,
         not_after: None,
         reason: None,
         desired_state: DesiredState::Running,

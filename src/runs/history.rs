@@ -179,6 +179,11 @@ impl Fold {
         let outcome = match part {
             "done" => Try::Done,
             "failed" => Try::Failed,
+            // How far its command is, while it runs.
+            "poll" => {
+                Report::parse(event.output.as_deref()).note_counts(&mut track.step.status);
+                return;
+            }
             "send" => {
                 let mut sent = Report::parse(event.output.as_deref());
                 sent.note_command(&mut track.step.status);

@@ -13,7 +13,9 @@ pub mod execution;
 #[cfg(test)]
 mod fixtures;
 pub mod history;
+pub mod outline;
 pub mod pace;
+pub mod preview;
 pub mod redact;
 pub mod report;
 pub mod status;

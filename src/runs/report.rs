@@ -97,6 +97,11 @@ impl Report {
         status.command_id = self.command_id.take().or(status.command_id.take());
     }
 
+    /// Puts the counts into the step's status, where there are some, and nothing else.
+    pub fn note_counts(self, status: &mut StepStatus) {
+        status.node_counts = self.counts.map(Counts::into_status).or(status.node_counts);
+    }
+
     /// Puts what it says into the step's status.
     pub fn apply(self, status: &mut StepStatus) {
         if let Some(path) = self.step {
@@ -104,15 +109,17 @@ impl Report {
         }
         status.attempts = self.attempt.map(|number| small(Some(number))).or(status.attempts);
         status.command_id = self.command_id.or(status.command_id.take());
-        status.node_counts = self.counts.map(|counts| NodeCounts {
-            total: small(counts.total),
-            succeeded: small(counts.succeeded),
-            failed: small(counts.failed),
-        });
+        status.node_counts = self.counts.map(Counts::into_status);
         status.nodes = self.nodes.into_iter().flatten().take(NODE_LIMIT).map(Node::into_status).collect();
         let shown = !self.output.is_null() && status.nodes.is_empty();
         status.output = shown.then(|| cut(&self.output.to_string(), RESULT_LIMIT));
         status.error = self.error;
+    }
+}
+
+impl Counts {
+    fn into_status(self) -> NodeCounts {
+        NodeCounts { total: small(self.total), succeeded: small(self.succeeded), failed: small(self.failed) }
     }
 }
 

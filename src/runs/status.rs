@@ -9,7 +9,7 @@ use super::history::{Story, progress};
 use super::text::seconds;
 use crate::api::WorkflowRunStatus;
 use crate::api::conditions::{self, STARTED, SUCCEEDED, Verdict};
-use crate::api::run::{Failure, Layer, ListedTargets, Phase, Progress, StepPhase, StepStatus};
+use crate::api::run::{Failure, Layer, ListedTargets, NodeCounts, Phase, Progress, StepPhase, StepStatus};
 use crate::aws::executions::Status;
 
 /// The moment and generation that a status is about.
@@ -284,10 +284,20 @@ fn underway(steps: &[StepStatus]) -> String {
             Some(error) => format!("at step {}, which failed with {error} and is tried again", step.path),
             None => match &step.message {
                 Some(message) => format!("at step {}, which {message}", step.path),
-                None => format!("at step {}", step.path),
+                None => match step.node_counts.filter(|counts| counts.total > 0) {
+                    Some(counts) => format!("at step {}: {}", step.path, how_far(counts)),
+                    None => format!("at step {}", step.path),
+                },
             },
         },
     )
+}
+
+/// `3 of 5 nodes done, 1 of them failed`.
+fn how_far(counts: NodeCounts) -> String {
+    let done = counts.succeeded.saturating_add(counts.failed);
+    let failed = if counts.failed > 0 { format!(", {} of them failed", counts.failed) } else { String::new() };
+    format!("{done} of {} nodes done{failed}", counts.total)
 }
 
 fn well(status: &WorkflowRunStatus) -> String {

@@ -36,6 +36,7 @@ ACCEPTS = {
         onDelete="Orphan",
         ttlAfterFinished="7d",
         targets={"tags": {"Site": ["dc1"]}},
+        mode="WhatIf",
     ),
     "some nodes": run(targets={"nodeIds": ["i-0123456789abcdef0", "mi-0123456789abcdef0"]}),
     "cancelled from the start": run(desiredState="Cancelled"),
@@ -76,6 +77,10 @@ REJECTS = {
             NOT_ALL_CHECKED,
         ),
     ),
+    "a mode that there is not": (
+        run(mode="DryRun"),
+        refusal("WorkflowRun", "run", 'spec.mode: Unsupported value: "DryRun": supported values: "Run", "WhatIf", "Preview"', NOT_ALL_CHECKED),
+    ),
     "a fleet as a part": (
         run(targets={"fleetRef": {"name": "web"}}),
         unknown_fields("WorkflowRun", "spec.targets.fleetRef"),
@@ -115,6 +120,7 @@ BEFORE = {
     "notAfter": LATER,
     "reason": "Change 4711",
     "onDelete": "Cancel",
+    "mode": "Run",
     "ttlAfterFinished": "7d",
     "targets": {"tags": {"Site": ["dc1"]}},
 }
@@ -124,6 +130,7 @@ CHANGES = {
     "notAfter": "2099-12-02T00:00:00Z",
     "reason": "Change 4712",
     "onDelete": "Orphan",
+    "mode": "Preview",
     "ttlAfterFinished": "8d",
     "targets": {"tags": {"Site": ["dc2"]}},
 }
@@ -136,7 +143,7 @@ def test_a_run_does_not_change(api: Admission, field: str) -> None:
     message = refusal("WorkflowRun", name, f"spec: Invalid value: a run's {field} cannot change: make a new run")
     api.create(run(name, **BEFORE))
     assert api.refusal_of_update(run(name, **BEFORE | {field: CHANGES[field]})) == message
-    if field in ("workflowRef", "onDelete"):
+    if field in ("workflowRef", "onDelete", "mode"):
         return
     without = {key: value for key, value in BEFORE.items() if key != field}
     assert api.refusal_of_update(run(name, **without)) == message
@@ -171,7 +178,7 @@ def test_a_cancelled_run_stays_cancelled(api: Admission) -> None:
 
 def test_what_a_run_is_when_it_says_nothing(api: Admission) -> None:
     spec = api.create(run(fresh("plain")))["spec"]
-    assert spec == {"workflowRef": {"name": "report"}, "desiredState": "Running", "onDelete": "Cancel"}
+    assert spec == {"workflowRef": {"name": "report"}, "desiredState": "Running", "onDelete": "Cancel", "mode": "Run"}
 
 
 def test_a_mark_that_comes_later(api: Admission) -> None:

@@ -1,6 +1,8 @@
 """Nodes that were listed when the run started: sent to by id, and to no others."""
 
+import base64
 import json
+from urllib.parse import unquote
 
 from conftest import Account, Ended, Machine, node_id
 
@@ -126,6 +128,23 @@ def test_an_entry_under_a_steps_own_path_comes_first(account: Account):
     run = ended(account, "30-fleet", workflow=nodes(1, 2, 3), work=nodes(3), named=NAMED, tagged=[{"id": node_id(900), "name": "SQL"}])
     assert run.status == "SUCCEEDED", run.cause
     assert sent(account)[0] == ("work#1", [node_id(3)])
+
+
+def arguments(account: Account, command: dict) -> str:
+    """A command's arguments, as the wrapper reads them."""
+    encoded = command["Parameters"].get("arguments", [""])[0]
+    return unquote(base64.b64decode(encoded).decode())
+
+
+def test_a_run_that_asks_what_would_happen_says_so_to_scripts_that_take_it(account: Account):
+    account.nodes(1)
+    machine = account.deploy("31-what-if")
+    for what_if, bare, given in ((True, '{"WhatIf":true}', '{"Days":14,"WhatIf":true}'), (False, "", '{"Days":14}')):
+        run = {"id": f"{what_if}", "uid": "u", "name": "run", "namespace": "ops", "whatIf": what_if}
+        ended = machine.end(machine.start(f"run-{what_if}", run=run))
+        assert ended.status == "SUCCEEDED", ended.cause
+        commands = [command for command in account.commands() if f":{what_if}:" in command["Comment"]]
+        assert [arguments(account, command).replace(" ", "") for command in commands] == [bare, given, ""]
 
 
 def test_how_far_a_command_is_shows_while_it_runs(account: Account):

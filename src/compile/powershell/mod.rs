@@ -27,6 +27,8 @@ pub struct Script {
     pub findings: Vec<Finding>,
     /// Names in its `param()` block, without `$`; an empty list when it has no such block, none when it cannot be told.
     pub parameters: Option<Vec<String>>,
+    /// Whether it takes `-WhatIf`: its own `param()` block says `[CmdletBinding(SupportsShouldProcess)]`.
+    pub what_if: bool,
 }
 
 /// Looks into a script.
@@ -40,7 +42,8 @@ pub fn look(text: &str) -> Script {
     findings.extend(newer.into_iter().map(|(byte, message)| finding(text, byte, message)));
     findings.extend(scanned.fault.map(|fault| finding(text, fault.byte, fault.message)));
     findings.sort_by_key(|finding| (finding.line, finding.column));
-    Script { findings, parameters: tree.and_then(|tree| parameters(&masked, tree.root_node())) }
+    let what_if = tree.as_ref().is_some_and(|tree| supports_should_process(&masked, tree.root_node()));
+    Script { findings, parameters: tree.and_then(|tree| parameters(&masked, tree.root_node())), what_if }
 }
 
 fn parse(text: &str) -> Option<Tree> {
@@ -108,6 +111,32 @@ fn parameters(text: &str, root: Node<'_>) -> Option<Vec<String>> {
         }
     });
     Some(names)
+}
+
+/// Whether the script's own `param()` block stands under `[CmdletBinding(SupportsShouldProcess)]`. Where the grammar gives up it does not: then it is not
+/// known whether `-WhatIf` would keep the script from acting.
+fn supports_should_process(text: &str, root: Node<'_>) -> bool {
+    let of = |node: Node<'_>| text.get(node.byte_range()).unwrap_or_default().trim().to_ascii_lowercase();
+    let mut cursor = root.walk();
+    let Some(block) = root.children(&mut cursor).find(|child| child.kind() == "param_block") else { return false };
+    let mut cursor = block.walk();
+    let attributes = block.children(&mut cursor).filter(|child| child.kind() == "attribute_list");
+    let mut supports = false;
+    for list in attributes {
+        let mut bound = false;
+        visit(list, &mut |node| match node.kind() {
+            "attribute_name" => bound = of(node) == "cmdletbinding",
+            "attribute_argument" if bound => {
+                let argument = of(node);
+                let (name, value) = argument
+                    .split_once('=')
+                    .map_or((argument.as_str(), "$true"), |(name, value)| (name.trim_end(), value.trim_start()));
+                supports |= name == "supportsshouldprocess" && matches!(value, "$true" | "1");
+            }
+            _ => {}
+        });
+    }
+    supports
 }
 
 #[cfg(test)]

@@ -63,3 +63,27 @@ fn deep_scripts_end_in_an_answer() {
     let deep = "(".repeat(20_000) + "1" + &")".repeat(20_000);
     assert_eq!(look(&deep).parameters, Some(vec![]));
 }
+
+#[test]
+fn what_if_is_taken_by_scripts_that_say_so() {
+    let takes = |text: &str| look(text).what_if;
+    for yes in [
+        "[CmdletBinding(SupportsShouldProcess)]\nparam([string] $A)\nGet-Date",
+        "# a comment\n[cmdletbinding( ConfirmImpact='High', supportsshouldprocess = $True )]\nparam()\n1",
+        "[Diagnostics.CodeAnalysis.SuppressMessageAttribute('x', '')]\n[CmdletBinding(SupportsShouldProcess=1)]\nparam()\n1",
+    ] {
+        assert!(takes(yes), "{yes}");
+    }
+    for no in [
+        "Get-Date",
+        "param([string] $A)\nGet-Date",
+        "[CmdletBinding()]\nparam()\nGet-Date",
+        "[CmdletBinding(SupportsShouldProcess=$false)]\nparam()\n1",
+        "[Other(SupportsShouldProcess)]\nparam()\n1",
+        "# [CmdletBinding(SupportsShouldProcess)]\nparam()\n1",
+        "function f { [CmdletBinding(SupportsShouldProcess)] param() 1 }\nf",
+        "param([string] $A = '[CmdletBinding(SupportsShouldProcess)]')\n1",
+    ] {
+        assert!(!takes(no), "{no}");
+    }
+}

@@ -226,7 +226,7 @@ def condition(found: Mapping[str, Any], type_: str, field: str = "status") -> st
     return None
 
 
-FINAL = {"Succeeded", "Failed", "TimedOut", "Cancelled", "AlreadyRan"}
+FINAL = {"Succeeded", "Failed", "TimedOut", "Cancelled", "Previewed", "AlreadyRan"}
 
 
 def has_ended(run: Mapping[str, Any]) -> bool:

@@ -65,6 +65,8 @@ pub struct Plan {
     frozen: bool,
     /// The script's arguments as JSONata that gives an object; none when it takes none.
     arguments: Option<String>,
+    /// Whether the script takes `-WhatIf`.
+    what_if: bool,
     output: Output,
     /// Longest time of one try, in seconds.
     timeout: u64,
@@ -83,7 +85,7 @@ pub(in super::super) fn read<'a>(
             format!("a powershell step takes a timeout of {least}s to 2d, the bounds of aws:runPowerShellScript"),
         );
     }
-    let declared = script(reader, context, step);
+    let (declared, what_if) = script(reader, context, step);
     let arguments = arguments(reader, context, step, declared.as_deref());
     let reach = reader.reach(context);
     let plugin = reader.script(context, |plugin| Script {
@@ -94,7 +96,7 @@ pub(in super::super) fn read<'a>(
     });
     let plan = reach.zip(arguments).map(|(reach, arguments)| {
         let Reach { nodes, key, frozen } = reach;
-        Action::Powershell(Plan { plugin, nodes, key, frozen, arguments, output: step.output, timeout })
+        Action::Powershell(Plan { plugin, nodes, key, frozen, arguments, what_if, output: step.output, timeout })
     });
     (plan, entry(step.output))
 }
@@ -109,14 +111,14 @@ fn entry(output: Output) -> Entry {
     Entry { fields, no_output, ..Entry::default() }
 }
 
-/// Checks the script; gives the names of its parameters, where they are known.
-fn script(reader: &mut Reader<'_>, context: &Context<'_, '_>, step: &Powershell) -> Option<Vec<String>> {
+/// Checks the script; gives the names of its parameters, where they are known, and whether it takes `-WhatIf`.
+fn script(reader: &mut Reader<'_>, context: &Context<'_, '_>, step: &Powershell) -> (Option<Vec<String>>, bool) {
     let path = format!("{}.powershell.script", context.at);
     let found = language::look(&step.script);
     for fault in found.findings {
         reader.problems.push(super::super::Problem::new(&path, fault.message).at(fault.line, fault.column));
     }
-    found.parameters
+    (found.parameters, found.what_if)
 }
 
 /// The arguments as JSONata. The outer None is for faults that were noted.

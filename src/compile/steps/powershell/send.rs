@@ -13,6 +13,8 @@ use super::{States, merged, patience};
 const DELIVERY_LEAST: u64 = 30;
 /// Nodes of one command where it names them (`SendCommand`, `InstanceIds` and `Targets`).
 const AT_ONCE: usize = 50;
+/// The argument of a run that only asks what would happen.
+const WHAT_IF: &str = "{\"WhatIf\": true}";
 /// How often a throttled send is made again: for six minutes in all.
 const HOLDS: u64 = 10;
 /// How often a command whose sending gave no answer is looked for, and the seconds before each look.
@@ -62,10 +64,18 @@ impl States<'_> {
         arguments.insert("TimeoutSeconds".into(), json!(plan.timeout.max(DELIVERY_LEAST)));
         arguments.insert("Comment".into(), json!(expression(&self.comment())));
         let mut parameters = Map::from_iter([("step".to_owned(), json!([plan.plugin]))]);
-        if let Some(object) = &plan.arguments {
-            // $base64encode takes Latin-1 only, so the JSON is percent-encoded first.
-            let encoded = format!("$base64encode($encodeUrlComponent($string({object})))");
-            parameters.insert("arguments".into(), json!([expression(&encoded)]));
+        // $base64encode takes Latin-1 only, so the JSON is percent-encoded first.
+        let encoded = |object: &str| format!("$base64encode($encodeUrlComponent($string({object})))");
+        let given = match &plan.arguments {
+            Some(object) if plan.what_if => {
+                Some(encoded(&format!("$merge([{object}, $run.whatIf = true ? {WHAT_IF} : {{}}])")))
+            }
+            Some(object) => Some(encoded(object)),
+            None if plan.what_if => Some(format!("$run.whatIf = true ? {} : \"\"", encoded(WHAT_IF))),
+            None => None,
+        };
+        if let Some(code) = given {
+            parameters.insert("arguments".into(), json!([expression(&code)]));
         }
         arguments.insert("Parameters".into(), Value::Object(parameters));
         arguments.extend([self.aimed()]);
