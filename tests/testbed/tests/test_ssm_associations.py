@@ -233,6 +233,19 @@ def test_associations_are_listed_filtered_and_in_pages(bench: Bench):
         bench.ssm.list_associations(NextToken="bm93aGVyZQ==")
 
 
+def test_a_node_says_how_its_associations_stand(bench: Bench):
+    good, bad = bench.nodes({}, {"rules": [{"exitCode": 1}]})
+    assert "AssociationStatus" not in bench.ssm.describe_instance_information()["InstanceInformationList"][0]
+    association = associate(bench)
+    settled(bench, association)
+    failed = [{"Key": "AssociationStatus", "Values": ["Failed"]}]
+    (found,) = bench.ssm.describe_instance_information(Filters=failed)["InstanceInformationList"]
+    assert (found["InstanceId"], found["AssociationStatus"]) == (bad, "Failed")
+    assert found["AssociationOverview"]["InstanceAssociationStatusAggregatedCount"] == {"Failed": 1}
+    (other,) = [n for n in bench.ssm.describe_instance_information()["InstanceInformationList"] if n["InstanceId"] == good]
+    assert other["AssociationStatus"] == "Success" and other["LastSuccessfulAssociationExecutionDate"]
+
+
 def test_executions_and_targets_are_filtered(bench: Bench):
     good, bad = bench.nodes({}, {"rules": [{"exitCode": 1}]})
     association = associate(bench)

@@ -215,16 +215,21 @@ def test_the_same_client_token_is_the_same_execution(bench: Bench):
         ({"Parameters": {"other": ["x"]}}, "InvalidAutomationExecutionParametersException"),
         ({"Parameters": {"size": ["xl"]}}, "InvalidAutomationExecutionParametersException"),
         ({"ClientToken": "short"}, "ValidationException"),
-        ({"Targets": [{"Key": "tag:Role", "Values": ["web"]}], "TargetParameterName": "size"}, "ValidationException"),
+        ({"Targets": [{"Key": "tag:Role", "Values": ["web"]}]}, "InvalidTarget"),
+        ({"TargetParameterName": "size", "Parameters": None}, "InvalidTarget"),
+        ({"TargetParameterName": "size", "Targets": [{"Key": "colour", "Values": ["x"]}], "Parameters": None}, "InvalidTarget"),
+        ({"TargetParameterName": "other", "Targets": [{"Key": "ParameterValues", "Values": ["s"]}]}, "InvalidAutomationExecutionParametersException"),
+        ({"TargetParameterName": "size", "Targets": [{"Key": "tag:Role", "Values": ["nobody"]}], "Parameters": None}, "InvalidTarget"),
+        ({"TargetLocations": [{"Accounts": [ACCOUNT_ID]}]}, "ValidationException"),
     ],
 )
 def test_starts_that_are_refused(bench: Bench, request_: dict, code: str):
-    """API reference, StartAutomationExecution, Errors. Targets are not built, which the bed says."""
+    """API reference, StartAutomationExecution, Errors. Executions in other accounts are not built, which the bed says."""
     bench.document(name="a-command")
     make(bench, sleep("one"), parameters={"size": {"type": "String", "allowedValues": ["s", "m"]}})
     good = {"DocumentName": "runbook", "Parameters": {"size": ["s"]}}
     with refused(code):
-        bench.ssm.start_automation_execution(**good | request_)
+        bench.ssm.start_automation_execution(**{key: value for key, value in (good | request_).items() if value is not None})
     assert start(bench, "runbook", Parameters=good["Parameters"])
 
 
@@ -272,6 +277,42 @@ def test_what_runs_at_once_has_a_quota_and_the_rest_waits(bench: Bench):
     bench.until(lambda: look(bench, first)["AutomationExecutionStatus"] == "Waiting", "the pause")
     bench.ssm.send_automation_signal(AutomationExecutionId=first, SignalType="Resume")
     bench.until(lambda: look(bench, second)["AutomationExecutionStatus"] == "Waiting", "the queued one")
+
+
+NODE = {"node": {"type": "String"}}
+WEB = [{"Key": "tag:Role", "Values": ["web"]}]
+
+
+def children(bench: Bench, parent: str) -> dict[str, str]:
+    """Status of each child by target."""
+    filters = [{"Key": "ParentExecutionId", "Values": [parent]}]
+    found = bench.ssm.describe_automation_executions(Filters=filters)["AutomationExecutionMetadataList"]
+    return {child["Target"]: child["AutomationExecutionStatus"] for child in found}
+
+
+def test_targets_make_an_execution_each_until_too_many_have_failed(bench: Bench):
+    """User guide, "Run automated operations at scale"."""
+    good, bad, other = bench.nodes({}, {"rules": [{"exitCode": 1}]}, {"rules": [{"exitCode": 1}]})
+    send = step("send", "runCommand", {"DocumentName": bench.document(), "InstanceIds": ["{{ node }}"]})
+    name = make(bench, send, parameters=NODE)
+    scale = {"TargetParameterName": "node", "Targets": WEB, "MaxConcurrency": "1"}
+    tolerant = ended(bench, start(bench, name, **scale, MaxErrors="2"))
+    assert children(bench, tolerant["AutomationExecutionId"]) == {good: "Success", bad: "Failed", other: "Failed"}
+    assert (tolerant["AutomationExecutionStatus"], tolerant["StepExecutions"]) == ("Success", [])
+    assert tolerant["ResolvedTargets"]["ParameterValues"] == [good, bad, other]
+    strict = ended(bench, start(bench, name, **scale))
+    assert strict["AutomationExecutionStatus"] == "Failed"
+    assert children(bench, strict["AutomationExecutionId"]) == {good: "Success", bad: "Failed"}
+
+
+def test_values_are_targets_too_and_a_stop_reaches_every_child(bench: Bench):
+    values = [{"Key": "ParameterValues", "Values": ["a", "b", "c"]}]
+    name = make(bench, step("pause", "pause"), parameters=NODE)
+    parent = start(bench, name, TargetParameterName="node", Targets=values, MaxConcurrency="2")
+    bench.until(lambda: sorted(children(bench, parent).values()) == ["Waiting", "Waiting"], "two children")
+    bench.ssm.stop_automation_execution(AutomationExecutionId=parent)
+    assert ended(bench, parent)["AutomationExecutionStatus"] == "Cancelled"
+    assert children(bench, parent) == {"a": "Cancelled", "b": "Cancelled"}
 
 
 REFUSED = {

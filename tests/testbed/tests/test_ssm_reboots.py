@@ -4,6 +4,8 @@ Sources: amazon-ssm-agent (``framework/processor``: a document in progress runs 
 3010); API reference, InstanceInformation.PingStatus; user guide, "Rebooting managed node from scripts".
 """
 
+from datetime import UTC, datetime
+
 import pytest
 from ssm_bench import Bench, command_document, powershell
 
@@ -39,6 +41,14 @@ def boot_time(bench: Bench, node: str) -> float:
     command = bench.send("AWS-RunPowerShellScript", [node], Parameters={"commands": [BOOT]})
     bench.finished(command)
     return float(bench.result(command, node)["StandardOutputContent"])
+
+
+def test_a_script_reads_the_boot_time_in_both_spellings(bench: Bench):
+    boot = datetime(2026, 7, 7, 15, 0, tzinfo=UTC).timestamp()
+    (node,) = bench.nodes({"bootTime": boot, "rules": [{"stdout": "${bootTime} ${bootTimeIso}"}]})
+    command = bench.send(script(bench, "read", BOOT), [node])
+    bench.finished(command)
+    assert bench.result(command, node)["StandardOutputContent"] == f"{boot:.3f} 2026-07-07T15:00:00Z"
 
 
 def test_a_restart_shows_as_connection_lost_and_then_online_with_a_newer_boot_time(bench: Bench):

@@ -46,6 +46,8 @@ def test_what_is_not_built_is_refused_also_when_the_request_is_good(bench: Bench
     bench.nodes({})
     with refused("UnknownOperationException"):
         getattr(bench.ssm, method)(**request_)
+    operation = bench.ssm.meta.method_to_api_mapping[method]
+    assert bench.control.count("ssm", operation, "UnknownOperationException") == 1
 
 
 def test_parameters_are_kept_with_versions(bench: Bench):

@@ -7,6 +7,7 @@ ValidateExecutionTimeout), ``agent/framework/processor`` (processInProgressDocum
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from . import plugins, preconditions, uploads
@@ -250,6 +251,7 @@ class Run:
             "nodeId": node.id,
             "commandId": self._command.id,
             "bootTime": f"{node.boot_time:.3f}",
+            "bootTimeIso": f"{datetime.fromtimestamp(node.boot_time, UTC):%Y-%m-%dT%H:%M:%S}Z",
             "now": f"{self._scheduler.now():.3f}",
             "runs": str(self._runs[self._index]),
         }

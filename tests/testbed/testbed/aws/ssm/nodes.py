@@ -27,7 +27,7 @@ too). The machine is down for ``rebootSeconds``, shows ConnectionLost once it wa
 then Online with a newer ``bootTime``. One that does not come back stays ConnectionLost until it is put with a newer ``bootTime``.
 
 ``stdout`` and ``stderr`` may hold ``${computerName}``, ``${nodeId}``, ``${commandId}``, ``${bootTime}`` (unix
-seconds), ``${now}`` (unix seconds) and ``${runs}`` (how often this step ran, this time included).
+seconds), ``${bootTimeIso}`` (as in 2026-07-07T15:00:00Z), ``${now}`` (unix seconds) and ``${runs}`` (how often this step ran, this time included).
 Without a rule: exit 0 after one second, stdout that names the computer; AWS-RunPatchBaseline then works on the node's updates (a rule
 whose ``match`` is left out does not stand in its way, one that matches its script does).
 """

@@ -48,17 +48,17 @@ _ATTRIBUTES = {
     "SourceTypes": lambda n: "AWS::SSM::ManagedInstance" if n.hybrid else "AWS::EC2::Instance",
     "IamRole": lambda n: "",
     "ActivationIds": lambda n: "",
-    "AssociationStatus": lambda n: "",
 }
 
 
-def filtered(filters: list[dict], nodes: Iterable[Node], status: Callable[[Node], str]) -> list[Node]:
-    """The nodes that meet all filters (``{Key, Values}``); ``status`` is the ping status that the service shows.
+def filtered(filters: list[dict], nodes: Iterable[Node], status: Callable[[Node], str], associated: Callable[[Node], str]) -> list[Node]:
+    """The nodes that meet all filters (``{Key, Values}``); ``status`` is the ping status that the service shows, ``associated``
+    that of its associations.
 
     ``InvalidFilterKey`` for a key that AWS does not have.
     """
     found = list(nodes)
-    attributes = {**_ATTRIBUTES, "PingStatus": status}
+    attributes = {**_ATTRIBUTES, "PingStatus": status, "AssociationStatus": associated}
     for each in filters:
         key, values = each["Key"], each["Values"]
         if key == "tag-key" or key.startswith("tag:"):

@@ -9,6 +9,7 @@ does not repeat); user guide, "Working with associations in Systems Manager" (a 
 
 import math
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .. import arguments, calendars, files, targets
@@ -83,6 +84,15 @@ class Associations:
 
     def all(self) -> list[Association]:
         return list(self._associations.values())
+
+    def counts_on(self, node_id: str) -> dict[str, int]:
+        """How many associations have which status on a node."""
+        last = [a.last_by_node[node_id] for a in self.all() if node_id in a.last_by_node]
+        return dict(Counter(execution.statuses()[node_id] for execution in last))
+
+    def last_on(self, node_id: str) -> float:
+        """When an association last ran on a node."""
+        return max(a.last_by_node[node_id].created for a in self.all() if node_id in a.last_by_node)
 
     def version(self, association: Association, wanted: str, latest: bool = False) -> Version:
         """A version by number or $LATEST; with ``latest`` only the last one; else ``InvalidAssociationVersion``."""

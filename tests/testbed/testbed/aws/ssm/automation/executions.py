@@ -9,22 +9,23 @@ Errors: ``AutomationDefinitionNotFoundException``, ``AutomationDefinitionVersion
 import json
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import arguments
 from ..callers import CALLER
 from ..errors import ServiceError, not_built
+from . import rates
 from .content import REFERENCE, Runbook
 from .engine import Engine
+from .rates import Rate
 from .records import Execution, StepExecution
 
 if TYPE_CHECKING:
     from ..model import Account
 
-_NOT_BUILT = (
-    "TargetParameterName", "Targets", "TargetMaps", "TargetLocations", "TargetLocationsURL", "MaxConcurrency", "MaxErrors",
-    "AlarmConfiguration",
-)  # fmt: skip
+_NOT_BUILT = ("TargetMaps", "TargetLocations", "TargetLocationsURL", "AlarmConfiguration")
+_RATE = ("TargetParameterName", "Targets", "MaxConcurrency", "MaxErrors")
 
 
 class Executions:
@@ -35,6 +36,7 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, tuple[str, str]] = {}
         self._clients: dict[str, Callable[[str], object]] = {}
+        self._rates: dict[str, Rate] = {}
 
     def start(self, request: dict) -> Execution:
         """StartAutomationExecution; the same ClientToken with the same request is the same execution."""
@@ -50,15 +52,52 @@ class Executions:
                 raise not_built(f"{name} of StartAutomationExecution")
         if request.get("Mode", "Auto") != "Auto":
             raise not_built("interactive executions of runbooks")
-        execution = self._made(request)
-        self._check_quota()
-        caller = CALLER.get()
-        self._clients[execution.id] = self._system.clients(caller, execution.role, execution.id, self._account)
-        self._executions[execution.id] = execution
+        execution = self._at_scale(request) if request.get("TargetParameterName") else self._one(request)
         if token:
             self._tokens[token] = (asked, execution.id)
         self._admit()
         return execution
+
+    def _one(self, request: dict) -> Execution:
+        """An ordinary execution."""
+        if request.get("Targets"):
+            raise ServiceError("InvalidTarget", "Targets need a TargetParameterName.")
+        execution = self._made(request)
+        self._check_quota()
+        self._clients[execution.id] = self._system.clients(CALLER.get(), execution.role, execution.id, self._account)
+        self._executions[execution.id] = execution
+        return execution
+
+    def _at_scale(self, request: dict) -> Execution:
+        """A parent with a child for each target."""
+        if not request.get("Targets"):
+            raise ServiceError("InvalidTarget", "TargetParameterName needs Targets.")
+        name, given = request["TargetParameterName"], request.get("Parameters") or {}
+        if name in given:
+            raise ServiceError("InvalidAutomationExecutionParametersException", f"{name} is given as a parameter and by targets.")
+        resolved = rates.values(self._account, request)
+        if not resolved:
+            raise ServiceError("InvalidTarget", "The targets mean no resource.")
+        parent = self._made({**request, "Parameters": {**given, name: resolved[:1]}})
+        parent.given, parent.steps, parent.resolved = given, [], resolved
+        parent.rate = {key: request[key] for key in _RATE if request.get(key)}
+        del parent.parameters[name]
+        clients = self._system.clients(CALLER.get(), parent.role, parent.id, self._account)
+        children = [self._made({**request, "Parameters": {**given, name: [value]}}) for value in resolved]
+        self._executions[parent.id] = parent
+        for child, value in zip(children, resolved, strict=True):
+            child.parent, child.target, child.requested_to_run = parent.id, value, False
+            self._executions[child.id], self._clients[child.id] = child, clients
+        parent.status, parent.started = "InProgress", parent.requested
+        self._rates[parent.id] = Rate(parent, children, request, lambda _: self._admit())
+        self._rates[parent.id].go_on(parent.requested)
+        return parent
+
+    def _over(self, execution: Execution) -> None:
+        """An execution has ended: room for others."""
+        if rate := self._rates.get(execution.parent):
+            rate.go_on(self._system.scheduler.now())
+        self._admit()
 
     def stop(self, execution_id: str, kind: str) -> None:
         """StopAutomationExecution."""
@@ -70,6 +109,13 @@ class Executions:
                 "InvalidAutomationStatusUpdateException", f"The execution has the status {execution.status} and cannot be stopped."
             )
         execution.stopped = True
+        if rate := self._rates.get(execution.id):
+            execution.status = "Cancelling"
+            for child in rate.children:
+                if child.requested_to_run and not child.done:
+                    self.stop(child.id, kind)
+            rate.go_on(self._system.scheduler.now())
+            return
         if execution.status == "Pending":
             execution.status, execution.ended = "Cancelled", self._system.scheduler.now()
         else:
@@ -103,7 +149,8 @@ class Executions:
         return self._executions.get(execution_id)
 
     def newest_first(self) -> list[Execution]:
-        return list(reversed(self._executions.values()))
+        """A child is there as soon as its turn has come."""
+        return [execution for execution in reversed(self._executions.values()) if execution.requested_to_run]
 
     def forget(self) -> None:
         """Their threads end without a word."""
@@ -147,18 +194,19 @@ class Executions:
         return version.number, version.content
 
     def _check_quota(self) -> None:
-        waiting = sum(execution.status == "Pending" for execution in self._executions.values())
+        waiting = sum(execution.status == "Pending" and execution.requested_to_run for execution in self._executions.values())
         if waiting >= self._system.quotas.automation_queue:
             raise ServiceError("AutomationExecutionLimitExceededException", "The number of running and queued executions is at its limit.")
 
     def _admit(self) -> None:
         """Begins what was queued, as far as the quota goes."""
-        running = sum(not e.done and e.status != "Pending" for e in self._executions.values())
-        for execution in self._executions.values():
+        running = sum(not e.done and e.status != "Pending" and e.id not in self._rates for e in self._executions.values())
+        for execution in list(self._executions.values()):
             if running >= self._system.quotas.automation_concurrent:
                 return
-            if execution.status == "Pending" and not execution.stopped:
-                Engine(self._account, execution, self._clients[execution.id], self._admit).start()
+            if execution.status == "Pending" and execution.requested_to_run and not execution.stopped:
+                ended = partial(self._over, execution)
+                Engine(self._account, execution, self._clients[execution.id], ended).start()
                 running += 1
 
 

@@ -46,6 +46,14 @@ class Execution:
     ended: float | None = None
     failure: str = ""
     outputs: dict[str, list[str]] = field(default_factory=dict)
+    #: What was asked of rate control, of a parent: Targets, TargetParameterName and limits.
+    rate: dict = field(default_factory=dict)
+    #: Of a child: its parent's id, the value of the target parameter, and whether its turn has come.
+    parent: str = ""
+    target: str = ""
+    requested_to_run: bool = True
+    #: The values that a parent's targets meant.
+    resolved: list[str] = field(default_factory=list)
     #: Set when it is to stop, or a person has decided something.
     woken: threading.Event = field(default_factory=threading.Event)
     stopped: bool = False

@@ -74,6 +74,8 @@ def _execution(execution: Execution) -> dict:
         "CurrentAction": current and current.step.action,
         "FailureMessage": execution.failure,
         "Outputs": execution.outputs,
+        "ParentAutomationExecutionId": execution.parent,
+        "Target": execution.target,
     }
     return {
         "AutomationExecutionId": execution.id,
@@ -82,9 +84,9 @@ def _execution(execution: Execution) -> dict:
         "AutomationExecutionStatus": execution.status,
         "ExecutedBy": execution.caller.arn,
         "Mode": "Auto",
-        "ResolvedTargets": {"ParameterValues": [], "Truncated": False},
+        "ResolvedTargets": {"ParameterValues": execution.resolved[:50], "Truncated": len(execution.resolved) > 50},
         "Targets": [],
-    } | {name: value for name, value in optional.items() if value}
+    } | execution.rate | {name: value for name, value in optional.items() if value}
 
 
 def _step(step: StepExecution) -> dict:
@@ -128,11 +130,13 @@ def _meets(execution: Execution, key: str, values: list[str]) -> bool:
             return current is not None and current.step.action in values
         case "TagKey":
             return any(value in execution.tags for value in values)
+        case "ParentExecutionId":
+            return execution.parent in values
         case "AutomationType":
             return "Local" in values
         case "StartTimeBefore" | "StartTimeAfter":
             return _timely(execution.started, key, values)
-    return False  # none of these executions has a parent, a resource group, a subtype or an OpsItem
+    return False  # none of these executions has a resource group, a subtype or an OpsItem
 
 
 def _step_meets(step: StepExecution, key: str, values: list[str]) -> bool:

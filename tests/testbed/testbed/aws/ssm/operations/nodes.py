@@ -18,7 +18,7 @@ def describe_instance_information(account: Account, request: dict) -> dict:
     """Ten nodes a page unless told otherwise; ``Filters`` or the older ``InstanceInformationFilterList``."""
     older = request.get("InstanceInformationFilterList") or []
     filters = [*(request.get("Filters") or []), *({"Key": f["key"], "Values": f["valueSet"]} for f in older)]
-    found = filtered(filters, account.nodes(), lambda node: _status(account, node))
+    found = filtered(filters, account.nodes(), lambda node: _status(account, node), lambda node: association_status(account, node))
     chosen, token = page(found, request, lambda node: node.id, default=10)
     shown = {"InstanceInformationList": [_information(account, node) for node in chosen]}
     return shown | ({"NextToken": token} if token else {})
@@ -50,9 +50,31 @@ def _information(account: Account, node: Node) -> dict:
         "SourceId": node.id,
         "SourceType": "AWS::SSM::ManagedInstance" if node.hybrid else "AWS::EC2::Instance",
     }
+    shown |= _associations(account, node)
     if node.hybrid:
         shown |= {"RegistrationDate": instant(node.registered), "Name": node.computer_name}
     return shown
+
+
+def _associations(account: Account, node: Node) -> dict:
+    """What associations have done on the node, when there are any."""
+    counts = account.associations.counts_on(node.id)
+    if not counts:
+        return {}
+    last = account.associations.last_on(node.id)
+    status = association_status(account, node)
+    shown = {
+        "AssociationStatus": status,
+        "LastAssociationExecutionDate": instant(last),
+        "AssociationOverview": {"DetailedStatus": status, "InstanceAssociationStatusAggregatedCount": counts},
+    }
+    return shown | ({"LastSuccessfulAssociationExecutionDate": instant(last)} if status == "Success" else {})
+
+
+def association_status(account: Account, node: Node) -> str:
+    """Failed as soon as one association has, Pending while one is; empty without any."""
+    counts = account.associations.counts_on(node.id)
+    return next((status for status in ("Failed", "Pending", "Success") if status in counts), "")
 
 
 OPERATIONS = {"DescribeInstanceInformation": describe_instance_information}
