@@ -85,3 +85,71 @@ def test_refusals_have_the_names_that_catchers_match(farm: Bench, fields: dict, 
     request = {"DocumentName": "windlass-test", "InstanceIds": [node_id(1)], "Parameters": {"step": ["drain"]}} | fields
     ran = farm.run({"Send": sdk("sendCommand", **request) | {"End": True}}, farm.role("exec", *ROLE))
     assert (ran["status"], ran["error"]) == ("FAILED", error)
+
+
+def test_a_runbook_is_started_and_followed_under_the_role_that_it_is_given(farm: Bench):
+    """The state machine's role may start it and pass the role; the runbook's own may send the command."""
+    trusted = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "ssm.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    }
+    role = farm.role("automation", allow(["ssm:SendCommand", "ssm:ListCommands", "ssm:ListCommandInvocations"]), trusted=trusted)
+    inputs = {"DocumentName": "windlass-test", "InstanceIds": [node_id(1)], "Parameters": {"step": ["drain"]}}
+    runbook = {
+        "schemaVersion": "0.3", "assumeRole": "{{ AutomationAssumeRole }}", "parameters": {"AutomationAssumeRole": {"type": "String"}},
+        "mainSteps": [{"name": "drain", "action": "aws:runCommand", "inputs": inputs}], "outputs": ["drain.Output"],
+    }  # fmt: skip
+    farm.ssm.create_document(Name="runbook", Content=json.dumps(runbook), DocumentType="Automation")
+    start = sdk("startAutomationExecution", DocumentName="runbook", Parameters={"AutomationAssumeRole": [role]})
+    poll = sdk("getAutomationExecution", AutomationExecutionId="{% $id %}")
+    over = [{"Condition": "{% $states.input.AutomationExecution.AutomationExecutionStatus in ['Pending', 'InProgress'] %}", "Next": "Wait"}]
+    actions = ["ssm:StartAutomationExecution", "ssm:GetAutomationExecution", "iam:PassRole"]
+    ran = farm.run(
+        {
+            "Start": start | {"Assign": {"id": "{% $states.result.AutomationExecutionId %}"}, "Next": "Wait"},
+            "Wait": {"Type": "Wait", "Seconds": 5, "Next": "Poll"},
+            "Poll": poll | {"Next": "Over"},
+            "Over": {"Type": "Choice", "Choices": over, "Default": "Done"},
+            "Done": {"Type": "Succeed"},
+        },
+        farm.role("exec", allow(actions)),
+    )
+    assert ran["status"] == "SUCCEEDED", ran.get("cause")
+    execution = json.loads(ran["output"])["AutomationExecution"]
+    assert (execution["AutomationExecutionStatus"], execution["Outputs"]) == ("Success", {"drain.Output": ["drained"]})
+    assert ":assumed-role/exec/" in execution["ExecutedBy"]
+
+
+def test_a_calendar_patch_states_and_compliance_are_read_too(farm: Bench):
+    text = "BEGIN:VCALENDAR\r\nPRODID:-//AWS//Change Calendar 1.0//EN\r\nVERSION:2.0\r\nX-CALENDAR-TYPE:DEFAULT_CLOSED\r\nEND:VCALENDAR\r\n"
+    farm.ssm.create_document(Name="freeze", Content=text, DocumentType="ChangeCalendar", DocumentFormat="TEXT")
+    reads = {
+        "Calendar": sdk("getCalendarState", CalendarNames=["freeze"]),
+        "Patches": sdk("describeInstancePatchStates", InstanceIds=[node_id(1)]),
+        "Compliance": sdk("listComplianceSummaries"),
+        "Associations": sdk("listAssociations"),
+    }
+    names = list(reads)
+    after = [*({"Next": name} for name in names[1:]), {"End": True}]
+    found = {name: read | {"Assign": {name: "{% $states.result %}"}} | then for (name, read), then in zip(reads.items(), after, strict=True)}
+    found[names[-1]]["Output"] = "{% $merge([$Calendar, $Patches, $Compliance, $states.result]) %}"
+    role = farm.role("exec", allow(["ssm:GetCalendarState", "ssm:DescribeInstancePatchStates", "ssm:ListComplianceSummaries", "ssm:ListAssociations"]))
+    ran = farm.run(found, role)
+    assert ran["status"] == "SUCCEEDED", ran.get("cause")
+    output = json.loads(ran["output"])
+    assert (output["State"], output["InstancePatchStates"], output["Associations"]) == ("CLOSED", [], [])
+
+
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        (sdk("startAutomationExecution", DocumentName="nobody"), "Ssm.AutomationDefinitionNotFoundException"),
+        (sdk("getAutomationExecution", AutomationExecutionId="0" * 36), "Ssm.AutomationExecutionNotFoundException"),
+        (sdk("getCalendarState", CalendarNames=["nobody"]), "Ssm.InvalidDocumentException"),
+        (sdk("getCalendarState", CalendarNames=["windlass-test"]), "Ssm.InvalidDocumentTypeException"),
+        (sdk("describeAssociation", AssociationId="00000000-0000-0000-0000-000000000000"), "Ssm.AssociationDoesNotExistException"),
+    ],
+)
+def test_other_refusals_have_their_names_too(farm: Bench, task: dict, error: str):
+    ran = farm.run({"Call": task | {"End": True}}, farm.role("exec", allow("ssm:*")))
+    assert (ran["status"], ran["error"]) == ("FAILED", error)
