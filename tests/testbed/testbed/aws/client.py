@@ -103,6 +103,14 @@ class ControlClient:
         """Sets quotas (those given, by their names in `testbed.aws.quotas`) and answers all."""
         return self.request("POST", "/quotas", values)
 
+    def buckets(self, mode: str | None = None, limits: dict[str, list[float]] | None = None) -> dict:
+        """AWS's token buckets: sets what is given, and answers {mode, limits, missed}; see `testbed.aws.buckets`."""
+        return self.request("POST", "/buckets", {"mode": mode, "limits": limits})
+
+    def lag(self, service: str, operation: str, seconds: float) -> None:
+        """For so many virtual seconds after a write in the service, this read answers what it answered before; 0 ends that."""
+        self.request("POST", "/lags", {"service": service, "operation": operation, "seconds": seconds})
+
     def sessions(self, **settings: bool) -> dict:
         """virtualExpiry: a session ends by the virtual clock, whatever the wall clock says."""
         return self.request("POST", "/sessions", settings)

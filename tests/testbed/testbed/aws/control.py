@@ -1,7 +1,7 @@
 """The control endpoint: plain HTTP and JSON on its own loopback port, for whoever arranges the world of a test.
 
 GET /health · GET /clock · GET PUT /nodes · PUT DELETE /nodes/{id} · GET POST DELETE /faults · DELETE /faults/{id} · GET DELETE /calls ·
-GET /calls/log?since=n · GET POST /eventual · GET POST /quotas · GET POST /sessions · GET /issuer · POST /issuer/tokens · POST /iam/keep ·
+GET /calls/log?since=n · GET POST /eventual · GET POST /buckets · GET POST DELETE /lags · GET POST /quotas · GET POST /sessions · GET /issuer · POST /issuer/tokens · POST /iam/keep ·
 POST /reset. Errors are {"error": text} with 400, 404 or 500.
 """
 
@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from testbed.aws import calls, eventual, faults, issuer, quotas, reset
+from testbed.aws.buckets import BUCKETS
+from testbed.aws.lags import LAGS
 from testbed.aws.patches import sessions
 from testbed.aws.settings import CLOCK
 
@@ -115,6 +117,11 @@ ROUTES: dict[tuple[str, str], Callable] = {
     ("POST", "/eventual"): lambda _query, body: eventual.change(body),
     ("GET", "/quotas"): lambda _query, _body: quotas.current(),
     ("POST", "/quotas"): lambda _query, body: quotas.change(body),
+    ("GET", "/buckets"): lambda _query, _body: BUCKETS.describe(),
+    ("POST", "/buckets"): lambda _query, body: BUCKETS.change(**body),
+    ("GET", "/lags"): lambda _query, _body: LAGS.all(),
+    ("POST", "/lags"): lambda _query, body: LAGS.set(faults.service_name(body["service"]), body["operation"], body["seconds"]),
+    ("DELETE", "/lags"): done(LAGS.clear),
     ("GET", "/sessions"): lambda _query, _body: sessions.change({}),
     ("POST", "/sessions"): lambda _query, body: sessions.change(body),
     ("GET", "/issuer"): describe_issuer,

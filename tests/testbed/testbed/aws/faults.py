@@ -16,6 +16,11 @@ AFTER = ("ErrorAfter", "ResetAfter", "LatencyAfter")
 SERVICE_ALIASES = {"sfn": "stepfunctions", "states": "stepfunctions", "eventbridge": "events"}
 
 
+def service_name(name: str) -> str:
+    """boto3's name of a service, also for the other names that people use."""
+    return SERVICE_ALIASES.get(name, name)
+
+
 @dataclass
 class Fault:
     """One rule. `service` and `operation` are boto3's and AWS's names ("*" for any), `caller` a regular expression searched in the
@@ -65,7 +70,7 @@ class Faults:
         if rule.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {rule.get('kind')!r}")
         fault = Fault(**rule)
-        fault.service = SERVICE_ALIASES.get(fault.service, fault.service)
+        fault.service = service_name(fault.service)
         fault._pattern = re.compile(fault.caller) if fault.caller else None
         with self._lock:
             fault.id = f"fault-{next(self._ids)}"

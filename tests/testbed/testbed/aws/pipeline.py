@@ -12,9 +12,11 @@ from localstack.aws.protocol.serializer import create_serializer
 from localstack.http import Response
 
 from testbed.aws import calls, connection, faults
+from testbed.aws.buckets import BUCKETS
 from testbed.aws.iam import enforcement, refusals
 from testbed.aws.iam.evaluate import Refusal
 from testbed.aws.iam.principals import Principal, identify
+from testbed.aws.lags import LAGS, Kept, Missing
 from testbed.aws.settings import CLOCK
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ def install() -> None:
     connection.install()
 
 
-def before(_chain: object, context: RequestContext, _response: Response) -> None:
+def before(chain: object, context: RequestContext, response: Response) -> None:
     """Before the service: the caller's identity, faults, IAM. Raises what the caller is to see."""
     if context.operation is None:
         return
@@ -47,9 +49,13 @@ def before(_chain: object, context: RequestContext, _response: Response) -> None
     context.bed_outcome = None
     principal = identify(context)
     context.bed_principal = principal
-    if not _plumbing(context, principal):
+    plumbing = _plumbing(context, principal)
+    if not plumbing:
+        _take_token(context, principal)
         _faults_before(context, principal)
     enforcement.enforce(context, principal)
+    if not plumbing:
+        _answer_late(chain, context, response)
 
 
 def after(_chain: object, context: RequestContext, response: Response) -> None:
@@ -60,6 +66,7 @@ def after(_chain: object, context: RequestContext, response: Response) -> None:
     if context.service.service_name == "sts" and context.operation.name in ("AssumeRole", "AssumeRoleWithWebIdentity"):
         enforcement.note_session(context)
     if not _plumbing(context, principal):
+        _keep_for_lags(context, response)
         _faults_after(context, principal, response)
 
 
@@ -105,6 +112,38 @@ def _hits(context: RequestContext, principal: Principal, kinds: tuple[str, ...])
     return faults.FAULTS.take(kinds, context.service.service_name, context.operation.name, callers)
 
 
+def _throttling(context: RequestContext) -> CommonServiceException:
+    code, status = _THROTTLES.get(context.service.service_name, ("ThrottlingException", 400))
+    return CommonServiceException(code, "Rate exceeded", status, True)
+
+
+def _take_token(context: RequestContext, principal: Principal) -> None:
+    """AWS's own token buckets. The root user arranges the world: its calls take none."""
+    if principal.kind == "Root":
+        return
+    if not BUCKETS.take(context.account_id, context.region, context.service.service_name, context.operation.name):
+        raise _throttling(context)
+
+
+def _answer_late(chain: object, context: RequestContext, response: Response) -> None:
+    """Reads that do not see a write yet; see `lags`."""
+    found = LAGS.stale(context.account_id, context.region, context.operation, dict(context.service_request or {}))
+    if isinstance(found, Missing):
+        raise CommonServiceException(found.code, "", found.status, True)
+    if found is not None:
+        response.status_code = found.status
+        response.headers.update(dict(found.headers))
+        response.set_response(found.body)
+        context.bed_stale = True
+        chain.stop()
+
+
+def _keep_for_lags(context: RequestContext, response: Response) -> None:
+    if not getattr(context, "bed_stale", False):
+        answer = Kept(CLOCK.now(), response.status_code, list(response.headers.items()), response.data)
+        LAGS.saw(context.account_id, context.region, context.operation, dict(context.service_request or {}), answer)
+
+
 def _faults_before(context: RequestContext, principal: Principal) -> None:
     for fault in sorted(_hits(context, principal, faults.BEFORE), key=lambda fault: fault.kind != "Latency"):
         if fault.kind == "Latency":
@@ -114,8 +153,7 @@ def _faults_before(context: RequestContext, principal: Principal) -> None:
             connection.reset(context)
             raise _error(fault)
         elif fault.kind == "Throttle":
-            code, status = _THROTTLES.get(context.service.service_name, ("ThrottlingException", 400))
-            raise CommonServiceException(code, "Rate exceeded", status, True)
+            raise _throttling(context)
         elif fault.kind == "Denied":
             raise _denial(context, principal)
         else:

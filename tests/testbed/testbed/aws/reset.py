@@ -3,6 +3,8 @@
 import copy
 
 from testbed.aws import calls, eventual, faults
+from testbed.aws.buckets import BUCKETS
+from testbed.aws.lags import LAGS
 from testbed.aws.patches import quotas, sessions
 
 _STORES_OF_IAM = ("ROLES", "USERS", "GROUPS", "MANAGED_POLICIES", "OIDC_PROVIDERS", "INSTANCE_PROFILES", "ACCESS_KEY_INDEX")
@@ -24,6 +26,8 @@ def reset() -> None:
     """Forgets everything but what is kept. Running executions are stopped first, so that none acts on the account that comes after."""
     faults.FAULTS.clear()
     eventual.reset()
+    BUCKETS.reset()
+    LAGS.clear()
     quotas.reset()
     sessions.reset()
     _reset_step_functions()

@@ -25,6 +25,7 @@ def apply() -> None:
         requests,
         results,
         roles,
+        schedules,
         sessions,
         simulator,
         startup,
@@ -56,4 +57,5 @@ def apply() -> None:
     # After them: it changes what the modules that are loaded by now call `time`, `datetime` and `threading`.
     virtualtime.apply()
     sessions.apply()
+    schedules.apply()
     simulator.apply()
