@@ -393,6 +393,9 @@ def test_what_iam_wants_of_each_call(aws):
     with denied("AccessDeniedException", "ssm:CreateAssociation", document):
         ssm.create_association(Name="script", Targets=WEB)
     bench.allow("app", allow("ssm:CreateAssociation", document))
+    with denied("AccessDeniedException", f"{here}:association/*"):
+        ssm.create_association(Name="script", Targets=WEB)
+    bench.allow("app", allow("ssm:CreateAssociation", [document, f"{here}:association/*"]))
     association = ssm.create_association(Name="script", Targets=WEB)["AssociationDescription"]["AssociationId"]
     with denied("AccessDeniedException", f"instance/{node_id(1)}"):
         ssm.create_association(Name="script", Targets=[{"Key": "InstanceIds", "Values": [node_id(1)]}])

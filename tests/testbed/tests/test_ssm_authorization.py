@@ -81,6 +81,72 @@ def test_amazons_documents_have_no_account_in_their_arn(farm: Bench):
     ssm.send_command(**run)
 
 
+def test_output_to_a_bucket_needs_the_bucket(farm: Bench):
+    """Service Authorization Reference, SendCommand: bucket; user guide, "Restricting Run Command access"."""
+    farm.client("s3").create_bucket(Bucket="the-output", CreateBucketConfiguration={"LocationConstraint": REGION})
+    ssm = caller(farm, allow("ssm:SendCommand", DOCUMENT), on_nodes())
+    request = {"DocumentName": "windlass-test", "InstanceIds": [node_id(1)], "OutputS3BucketName": "the-output"}
+    with refused("AccessDeniedException", "arn:aws:s3:::the-output"):
+        ssm.send_command(**request)
+    farm.allow("app", allow("ssm:SendCommand", [DOCUMENT, "arn:aws:s3:::the-output"]), on_nodes())
+    ssm.send_command(**request)
+
+
+NODES = [f"arn:aws:ec2:{HERE}:instance/*", f"arn:aws:ssm:{HERE}:managed-instance/*"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("DescribeInstancePatchStates", {"InstanceIds": [node_id(1), node_id(3)]}),
+        ("DescribeInstancePatches", {"InstanceId": node_id(3)}),
+        ("DescribeInstanceAssociationsStatus", {"InstanceId": node_id(3)}),
+    ],
+)
+def test_what_is_said_of_nodes_needs_each_of_them(farm: Bench, operation: str, request_: dict):
+    """Service Authorization Reference: instance* and managed-instance*, with their tags."""
+    ssm = caller(farm, allow(f"ssm:{operation}", NODES, **OWNED))
+    method = next(m for m, o in ssm.meta.method_to_api_mapping.items() if o == operation)
+    with refused("AccessDeniedException", f"ssm:{operation}", node_id(3)):
+        getattr(ssm, method)(**request_)
+    farm.allow("app", allow(f"ssm:{operation}", NODES))
+    getattr(ssm, method)(**request_)
+
+
+def test_patch_baselines_are_named_by_arn(farm: Bench):
+    ssm = caller(farm, allow("ssm:GetPatchBaseline", "*"))
+    with refused("AccessDeniedException", "patchbaseline/pb-09ca3fb51f0412ec3"):
+        ssm.get_default_patch_baseline()
+    farm.allow("app", allow(["ssm:GetDefaultPatchBaseline", "ssm:GetPatchBaseline"], f"arn:aws:ssm:{REGION}:*:patchbaseline/pb-*"))
+    ssm.get_patch_baseline(BaselineId=ssm.get_default_patch_baseline()["BaselineId"])
+
+
+def test_calendars_are_documents_and_types_are_a_condition(bench: Bench):
+    text = "BEGIN:VCALENDAR\r\nPRODID:-//AWS//Change Calendar 1.0//EN\r\nVERSION:2.0\r\nX-CALENDAR-TYPE:DEFAULT_OPEN\r\nEND:VCALENDAR\r\n"
+    calendars = {"StringEquals": {"ssm:DocumentType": "ChangeCalendar"}}
+    ssm = caller(bench, allow(["ssm:CreateDocument", "ssm:DeleteDocument"], f"arn:aws:ssm:{HERE}:document/*", **calendars))
+    with refused("AccessDeniedException", "document/script"):
+        ssm.create_document(Name="script", Content=json.dumps(command_document()))
+    ssm.create_document(Name="freeze", Content=text, DocumentType="ChangeCalendar", DocumentFormat="TEXT")
+    with refused("AccessDeniedException", "ssm:GetCalendarState", f"arn:aws:ssm:{HERE}:document/freeze"):
+        ssm.get_calendar_state(CalendarNames=["freeze"])
+    bench.allow("app", allow("ssm:GetCalendarState", f"arn:aws:ssm:{HERE}:document/freeze"))
+    assert ssm.get_calendar_state(CalendarNames=["freeze"])["State"] == "OPEN"
+    with refused("AccessDeniedException", "document/other"):
+        ssm.get_calendar_state(CalendarNames=["freeze", "other"])
+
+
+def test_overwriting_and_recursion_are_conditions(bench: Bench):
+    once, flat = {"StringEquals": {"ssm:Overwrite": "false"}}, {"StringEquals": {"ssm:Recursive": "false"}}
+    ssm = caller(bench, allow("ssm:PutParameter", **once), allow("ssm:GetParametersByPath", **flat))
+    ssm.put_parameter(Name="/app/a", Value="x", Type="String")
+    with refused("AccessDeniedException", "ssm:PutParameter"):
+        ssm.put_parameter(Name="/app/a", Value="y", Overwrite=True)
+    assert ssm.get_parameters_by_path(Path="/app")["Parameters"]
+    with refused("AccessDeniedException", "ssm:GetParametersByPath"):
+        ssm.get_parameters_by_path(Path="/app", Recursive=True)
+
+
 def test_a_denied_command_is_not_sent(farm: Bench):
     ssm = caller(farm, allow("ssm:SendCommand", DOCUMENT), on_nodes(**OWNED))
     with refused("AccessDeniedException"):

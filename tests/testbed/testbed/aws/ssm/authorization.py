@@ -10,6 +10,7 @@ from .automation.executions import assume_role
 from .errors import ServiceError
 from .model import Account
 from .parameters import DEFAULT_KEY
+from .patching import baselines
 
 #: (IAM action, resource ARN, condition keys beside the global ones)
 Touched = tuple[str, str, dict[str, object]]
@@ -25,6 +26,7 @@ _AUTOMATION = ("StartAutomationExecution", "GetAutomationExecution", "StopAutoma
                "DescribeAutomationStepExecutions")  # fmt: skip
 _ASSOCIATIONS = ("CreateAssociation", "UpdateAssociation", "DeleteAssociation", "DescribeAssociation", "ListAssociationVersions",
                  "StartAssociationsOnce", "DescribeAssociationExecutions", "DescribeAssociationExecutionTargets")  # fmt: skip
+_OF_NODES = ("DescribeInstanceAssociationsStatus", "DescribeInstancePatches", "DescribeInstancePatchStates", "PutComplianceItems")
 _TAGGING = ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource")
 
 
@@ -49,12 +51,13 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
         named = request.get("BaselineId", "")
         prefix = f"arn:{account.partition}:ssm:{account.region}:{account.account}:patchbaseline/"
         return [(action, named if named.startswith("arn:") else prefix + named, {})]
+    if operation in _OF_NODES:
+        ids = request.get("InstanceIds") or [request.get("InstanceId") or request.get("ResourceId") or ""]
+        return [_node(action, node_id, account) for node_id in ids]
+    if operation == "GetDefaultPatchBaseline":
+        return [(action, _default_baseline(request, account), {})]
     if operation in _ASSOCIATIONS:
         return _associations(action, operation, request, account)
-    if operation == "PutComplianceItems":
-        node_id = request.get("ResourceId", "")
-        node = account.node(node_id)
-        return [(action, account.node_arn(node_id), _resource_tags(node.tags if node else {}))]
     if operation in _AUTOMATION:
         return _automation(action, operation, request, account)
     if operation in _PARAMETERS_BY_NAME:
@@ -63,7 +66,8 @@ def _resources(operation: str, request: dict, account: Account) -> list[Touched]
         names = request.get("Names") or [""]
         return [touched for name in names for touched in _parameter(action, {**request, "Name": name}, account)]
     if operation == "GetParametersByPath":
-        return [(action, _parameter_arn(request.get("Path", ""), account), {})]
+        recursive = {"ssm:Recursive": str(bool(request.get("Recursive"))).lower()}
+        return [(action, _parameter_arn(request.get("Path", ""), account), recursive)]
     if operation in _TAGGING:
         return [(action, _tagged_arn(request, account), _tagged_context(request, account))]
     return [(action, "*", {})]
@@ -80,10 +84,24 @@ def _send_command(action: str, request: dict, account: Account) -> list[Touched]
     name = request.get("DocumentName", "")
     touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account))]
     ids = request.get("InstanceIds") or _targeted(request, account)
-    for node_id in ids:
-        node = account.node(node_id)
-        touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
+    touched += [_node(action, node_id, account) for node_id in ids]
+    if bucket := request.get("OutputS3BucketName"):
+        touched.append((action, f"arn:{account.partition}:s3:::{bucket}", {}))
     return touched
+
+
+def _node(action: str, node_id: str, account: Account) -> Touched:
+    """A node, with its tags."""
+    node = account.node(node_id)
+    return action, account.node_arn(node_id), _resource_tags(node.tags if node else {})
+
+
+def _default_baseline(request: dict, account: Account) -> str:
+    """The ARN of the baseline that is asked for; none for a system that the service will refuse anyway."""
+    try:
+        return baselines.arn(baselines.default(request.get("OperatingSystem", "WINDOWS")), account.partition, account.region)
+    except ServiceError:
+        return "*"
 
 
 def _associations(action: str, operation: str, request: dict, account: Account) -> list[Touched]:
@@ -107,11 +125,9 @@ def _associations(action: str, operation: str, request: dict, account: Account) 
     for target in request.get("Targets") or []:
         if target.get("Key", "").lower() == "instanceids":
             named += [value for value in target.get("Values") or [] if value != "*"]
-    for node_id in named:
-        node = account.node(node_id)
-        touched.append((action, account.node_arn(node_id), _resource_tags(node.tags if node else {})))
-    if request.get("Tags"):
-        touched.append(("ssm:AddTagsToResource", f"{prefix}/*", _requested_tags(request)))
+    touched += [_node(action, node_id, account) for node_id in named]
+    if operation == "CreateAssociation":
+        touched += _with_tags(action, f"{prefix}/*", _requested_tags(request), request)
     return touched or [(action, "*", {})]
 
 
@@ -122,7 +138,8 @@ def _automation(action: str, operation: str, request: dict, account: Account) ->
         found = account.automations.find(request.get("AutomationExecutionId", ""))
         return [(action, f"{prefix}/{request.get('AutomationExecutionId', '')}", _resource_tags(found.tags if found else {}))]
     name = request.get("DocumentName", "")
-    touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account))]
+    version = {"ssm:DocumentVersion": request.get("DocumentVersion", "$DEFAULT")}
+    touched: list[Touched] = [(action, account.documents.arn(name), _document_context(name, {}, account) | version)]
     touched += _with_tags(action, f"{prefix}/*", _requested_tags(request), request)
     if role := _passed_role(name, request, account):
         touched.append(("iam:PassRole", role, {"iam:PassedToService": "ssm.amazonaws.com"}))
@@ -152,11 +169,13 @@ def _targeted(request: dict, account: Account) -> list[str]:
 
 
 def _document_context(name: str, request: dict, account: Account) -> dict[str, object]:
+    """A document's tags and type (that of the request, when it makes one)."""
     try:
-        tags = account.documents.get(name).tags
+        document = account.documents.get(name)
+        tags, kind = document.tags, document.type
     except ServiceError:
-        tags = {}
-    return _resource_tags(tags) | _requested_tags(request)
+        tags, kind = {}, request.get("DocumentType", "Command") if "Content" in request else None
+    return _resource_tags(tags) | _requested_tags(request) | ({"ssm:DocumentType": kind} if kind else {})
 
 
 def _tagged_arn(request: dict, account: Account) -> str:
@@ -194,6 +213,8 @@ def _parameter(action: str, request: dict, account: Account) -> list[Touched]:
     except ServiceError:
         found = None
     context = _resource_tags(found.tags if found else {}) | _requested_tags(request)
+    if action == "ssm:PutParameter":
+        context["ssm:Overwrite"] = str(bool(request.get("Overwrite"))).lower()
     touched = _with_tags(action, _parameter_arn(name, account), context, request)
     stored = found.latest.key_id if found else ""
     use, key_id = ("kms:Encrypt", request.get("KeyId") or stored) if action == "ssm:PutParameter" else ("kms:Decrypt", stored)
