@@ -163,8 +163,9 @@ class Demo:
 
     def clean_up(self) -> None:
         """Deleting the objects takes everything in AWS away."""
-        self.tell.heading("Deleting the workflows takes everything of theirs in AWS away")
+        self.tell.heading("Deleting it all takes everything in AWS away")
         self.kubectl("delete wwf,wrun --all -n ops")
+        self.kubectl("delete awsacct prod")
         left = self.in_aws()
         self.tell.say(f"In AWS: {', '.join(left) if left else 'nothing left'}")
         if left:
@@ -175,10 +176,14 @@ class Demo:
         roles = self.bed.boto3("iam").list_roles(PathPrefix="/windlass/")["Roles"]
         documents = self.bed.boto3("ssm").list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"]
         machines = self.bed.boto3("stepfunctions").list_state_machines()["stateMachines"]
+        queues = self.bed.boto3("sqs").list_queues(QueueNamePrefix="windlass").get("QueueUrls", [])
+        rules = self.bed.boto3("events").list_rules(NamePrefix="windlass")["Rules"]
         return [
             *(f"role           {role['Path']}{role['RoleName']}" for role in roles),
             *(f"SSM document   {document['Name']} (version {document['DocumentVersion']})" for document in documents),
             *(f"state machine  {machine['name']}" for machine in machines),
+            *(f"queue          {queue.rpartition('/')[2]} (the account's inbox)" for queue in queues),
+            *(f"event rule     {rule['Name']} (status events, into the inbox)" for rule in rules),
         ]
 
 
