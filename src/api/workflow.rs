@@ -1,6 +1,6 @@
 //! WindowsWorkflow: steps that run on Windows nodes.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,9 @@ pub struct WindowsWorkflowStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub fleets: Vec<FleetSeen>,
+    /// Executions of the state machine that were started past Windlass (in the console, by EventBridge), as far as the account's inbox was told of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_elsewhere: Option<StartedElsewhere>,
     /// What exists in AWS on behalf of this workflow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owned_objects: Vec<OwnedObject>,
@@ -120,4 +123,29 @@ pub struct FleetSeen {
     pub uid: Option<String>,
     /// Its generation.
     pub generation: i64,
+}
+
+/// Executions that were started past Windlass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartedElsewhere {
+    /// How many there were.
+    pub count: i64,
+    /// The last ones, by their start; 10 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last: Vec<ElsewhereExecution>,
+}
+
+/// An execution that was started past Windlass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ElsewhereExecution {
+    /// Its name in Step Functions.
+    pub name: String,
+    /// Its status there: `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED`.
+    pub status: String,
+    /// When it started.
+    pub started_at: Time,
+    /// When it came to this status.
+    pub changed_at: Time,
 }

@@ -50,7 +50,7 @@ impl Inbox {
     /// Tells people of it.
     pub(super) async fn tell(&self, ctx: &Context, account: &AwsAccount) {
         let (reference, name) = (account.object_ref(&()), account.name_any());
-        if self.failed {
+        if self.failed && self.ready != Some(true) {
             warn!(account = %name, reason = %self.reason, detail = %self.message, "no working inbox");
             ctx.reporter.warning(&reference, "Listen", &self.reason, &self.message).await;
             return;
@@ -70,7 +70,7 @@ impl Inbox {
 /// What is done without an inbox.
 fn without(ctx: &Context) -> String {
     format!(
-        "runs are followed by polling meanwhile, every {} s at first and ever more seldom, and no step can wait for an answer",
+        "runs are followed by polling, every {} s at first and ever more seldom, and no step can wait for an answer",
         ctx.settings.poll_interval.as_secs()
     )
 }
@@ -113,8 +113,14 @@ pub(super) async fn sync(
     let synced = match engine::sync(session, request, &mut ledger).await {
         Ok(synced) => synced,
         Err(error) => {
-            let (reason, text) = (error.reason(), error.to_string());
+            let (reason, class, text) = (error.reason(), error.class(), error.to_string());
             after.owned_objects = error.owned;
+            if ctx.inboxes.receives(&name) && matches!(class, None | Some(Class::Transient | Class::Throttled)) {
+                // It could not be compared just now, and works.
+                return Inbox { failed: true, ..listen(ctx, &name, session, &after.owned_objects) };
+            }
+            // Without its rule the queue would stay silent, and silence must not be taken for calm.
+            ctx.inboxes.stop(&name);
             return Inbox::failed(ctx, reason, &text);
         }
     };

@@ -19,6 +19,7 @@ use crate::inbox::listen::{Desk, Health, Mailbox, Pulse, listen};
 use crate::inbox::message::{self, Message, StatusEvent, TokenRequest, Whose};
 
 use super::context::Context;
+use super::elsewhere::{self, Noted};
 use super::tokens::{self, Kept};
 
 /// How often an execution that an event calls ended is looked at in quick succession, should AWS not show the end yet.
@@ -43,6 +44,8 @@ pub struct Inboxes {
     ends: Mutex<HashMap<String, End>>,
     runs: UnboundedSender<RunRef>,
     accounts: UnboundedSender<AccountRef>,
+    /// Held while executions that were started past Windlass are written down.
+    pub(super) elsewhere: tokio::sync::Mutex<()>,
 }
 
 /// One account's loop.
@@ -66,7 +69,13 @@ impl Inboxes {
     pub fn new() -> (Self, Wakes) {
         let (runs, runs_receiver) = unbounded();
         let (accounts, accounts_receiver) = unbounded();
-        let inboxes = Self { loops: Mutex::default(), ends: Mutex::default(), runs, accounts };
+        let inboxes = Self {
+            loops: Mutex::default(),
+            ends: Mutex::default(),
+            runs,
+            accounts,
+            elsewhere: tokio::sync::Mutex::default(),
+        };
         (inboxes, Wakes { runs: runs_receiver, accounts: accounts_receiver })
     }
 
@@ -234,7 +243,7 @@ impl Desk for AccountDesk {
 impl AccountDesk {
     async fn take(&self, letter: &Letter) -> bool {
         let (kind, outcome) = match message::read(&letter.body) {
-            Message::Status(event) => ("status", self.status(&event)),
+            Message::Status(event) => ("status", self.status(&event).await),
             Message::Token(request) => ("token", self.token(&request).await),
             Message::Unknown(why) => {
                 warn!(message = %letter.id, why, "a message that is none of Windlass's is deleted");
@@ -298,10 +307,21 @@ impl AccountDesk {
         self.ctx.inboxes.loops().get(&self.account).map(|running| running.session.clone())
     }
 
-    fn status(&self, event: &StatusEvent) -> Outcome {
+    async fn status(&self, event: &StatusEvent) -> Outcome {
         match event.whose(&self.ctx.cluster_id) {
             Whose::Foreign => Outcome::Foreign,
-            Whose::Elsewhere => Outcome::Elsewhere,
+            Whose::Elsewhere => match elsewhere::record(&self.ctx, event).await {
+                Ok(Noted::Written) => Outcome::Elsewhere,
+                Ok(Noted::Known) => Outcome::Known,
+                Ok(Noted::NoWorkflow) => Outcome::NoRun,
+                Err(error) => {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an execution could not be written down; its message comes again"
+                    );
+                    Outcome::Deferred
+                }
+            },
             Whose::Run { namespace, name } => self.run(event, &ObjectRef::new(&name).within(&namespace)),
             Whose::LongRun => {
                 let has = |guard: &DeserializeGuard<WorkflowRun>| {

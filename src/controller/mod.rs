@@ -8,6 +8,7 @@ mod account_inbox;
 pub mod backoff;
 pub mod context;
 pub mod drift;
+mod elsewhere;
 pub mod finalize;
 pub mod fleet;
 pub mod freshness;

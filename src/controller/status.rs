@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::context::{Context, FIELD_MANAGER};
 
+/// The one field of a status that another field manager writes: what was read of it may be older than what is there.
+pub const ELSEWHERE: &str = "startedElsewhere";
+
 /// A status that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the status of {kind} {name} could not be written: {source}")]
@@ -76,6 +79,10 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let name = object.name_any();
+    let mut status = status;
+    if let Some(fields) = status.as_object_mut() {
+        fields.remove(ELSEWHERE);
+    }
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),

@@ -35,6 +35,7 @@ class Stage:
         self.product = product
         self.bed = product.bed
         self.iam, self.ssm, self.states = (self.bed.boto3(service) for service in ("iam", "ssm", "stepfunctions"))
+        self.sqs, self.events = (self.bed.boto3(service) for service in ("sqs", "events"))
 
     @classmethod
     @contextmanager
@@ -251,6 +252,8 @@ class Story:
         names = [item["RoleName"] for page in iam.get_paginator("list_roles").paginate() for item in page["Roles"]]
         names += [item["Name"] for item in ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"]]
         names += [item["name"] for item in states.list_state_machines()["stateMachines"]]
+        names += [url.rsplit("/", 1)[-1] for url in self.stage.sqs.list_queues().get("QueueUrls", [])]
+        names += [item["Name"] for item in self.stage.events.list_rules()["Rules"]]
         return [name for name in names if name.endswith(self.name)]
 
     def describe(self) -> str:

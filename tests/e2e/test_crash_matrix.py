@@ -19,6 +19,9 @@ WRITES = "[ew]*"
 """events.k8s.io and windlass.dev: everything that the controller writes but its lease (see test_two_controllers)."""
 
 AWS_WRITES = [
+    ("sqs", "CreateQueue", 0),
+    ("events", "PutRule", 0),
+    ("events", "PutTargets", 0),
     ("iam", "CreateRole", 0),
     ("iam", "PutRolePolicy", 0),
     ("iam", "PutRolePolicy", 1),
@@ -35,6 +38,10 @@ AWS_WRITES = [
     ("stepfunctions", "DeleteStateMachine", 0),
     ("ssm", "DeleteDocument", 0),
     ("iam", "DeleteRole", 0),
+    ("events", "RemoveTargets", 0),
+    ("events", "DeleteRule", 0),
+    ("sqs", "DeleteQueue", 0),
+    ("sqs", "DeleteMessageBatch", 0),
 ]
 """Service, operation, and which of its calls in the story. `test_no_aws_write_is_forgotten` holds the list to what a story makes."""
 
@@ -113,7 +120,7 @@ def test_no_aws_write_is_forgotten(stage):
     """Every write that a story's controller makes is in the list above, each as often as there."""
     stage.reset()
     Story(stage, stage.keep_running).tell_all()
-    reads = ("Get", "List", "Describe", "Assume")
+    reads = ("Get", "List", "Describe", "Assume", "Receive")
     made = {
         (row["service"], row["operation"])
         for row in stage.bed.control.calls()

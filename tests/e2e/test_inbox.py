@@ -1,5 +1,6 @@
 """The inbox: status of runs by events, and what stands behind them when events are lost."""
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 @pytest.fixture(scope="module")
 def installed(bed: Bed) -> Iterator[Product]:
     """Windlass, which looks at no execution unless an event tells it to."""
-    values = {"leaderElection": {"leaseDuration": "6s"}, "pollInterval": NEVER, "repairInterval": NEVER}
+    values = {"leaderElection": {"leaseDuration": "6s"}, "pollInterval": NEVER, "repairInterval": NEVER, "driftInterval": "2m"}
     product = Product(bed, values=values)
     product.install(namespaces=(NAMESPACE, "stranger"))
     product.apply(product.account())
@@ -193,3 +194,128 @@ def test_a_queue_that_somebody_deleted_comes_back(world: World) -> None:
     world.nodes(1)
     world.deploy(world.workflow(name))
     assert world.finish(world.run(name))["phase"] == "Succeeded"
+
+
+# -- started past Windlass ---------------------------------------------------------------------------------------------------------------
+
+
+def test_executions_that_others_start_are_counted_and_listed(world: World) -> None:
+    product, states = world.product, world.bed.boto3("stepfunctions")
+    name = world.name("elsewhere")
+    (node,) = world.nodes(1)
+    arn = world.deploy(world.workflow(name))["status"]["stateMachineArn"]
+
+    def elsewhere(count: int, last: dict[str, str]) -> dict:
+        def met(found: dict) -> bool:
+            told = found.get("status", {}).get("startedElsewhere", {})
+            return told.get("count") == count and {item["name"]: item["status"] for item in told["last"]} == last
+
+        return product.until("wwf", name, NAMESPACE, met, f"to show {last}")
+
+    states.start_execution(stateMachineArn=arn, name="by-hand-1", input="{}")
+    elsewhere(1, {"by-hand-1": "SUCCEEDED"})
+    world.rule(node, exitCode=5)
+    states.start_execution(stateMachineArn=arn, name="by-hand-2", input="{}")
+    elsewhere(2, {"by-hand-1": "SUCCEEDED", "by-hand-2": "FAILED"})
+    assert world.finish(world.run(name))["phase"] == "Failed", "a run is none of them"
+    # The workflow's own reconciliation leaves the field alone.
+    edited = world.workflow(name, [{"name": "work", "powershell": {"script": "Get-Process\n"}}])
+    product.apply(edited)
+    product.until("wwf", name, NAMESPACE, lambda found: found.get("status", {}).get("version") == 2, "to be edited")
+    elsewhere(2, {"by-hand-1": "SUCCEEDED", "by-hand-2": "FAILED"})
+
+
+# -- task tokens -------------------------------------------------------------------------------------------------------------------------
+
+
+class Asking:
+    """A state machine of this cluster that asks through the inbox and waits, until steps do."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.bed = world, world.bed
+        self.name = f"windlass_demo_{NAMESPACE}_{world.name('asking')}"
+        iam, self.states = self.bed.boto3("iam"), self.bed.boto3("stepfunctions")
+        machine = f"arn:aws:states:eu-west-1:111122223333:stateMachine:{self.name}"
+        trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        role = iam.create_role(
+            RoleName=self.name, Path="/windlass/demo/", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        )["Role"]["Arn"]
+        send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:eu-west-1:111122223333:{QUEUE}"}
+        iam.put_role_policy(RoleName=self.name, PolicyName="send", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [send]}))
+        message = {
+            "Purpose": "Pause", "Step": "drain", "Run": "{% $states.input.run %}", "Execution": "{% $states.input.execution %}",
+            "TaskToken": "{% $states.context.Task.Token %}",
+        }  # fmt: skip
+        task = {
+            "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "TimeoutSeconds": 864_000, "End": True,
+            "Arguments": {"QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/111122223333/{QUEUE}", "MessageBody": message},
+        }  # fmt: skip
+        definition = {"QueryLanguage": "JSONata", "StartAt": "Ask", "States": {"Ask": task}}
+        made = self.states.create_state_machine(name=self.name, roleArn=role, definition=json.dumps(definition))
+        self.arn = made["stateMachineArn"]
+        assert self.arn == machine
+
+    def ask(self, name: str, run: dict, execution: str) -> str:
+        """Starts an execution whose message says that it is that run's and that execution's."""
+        told = {"run": run, "execution": execution}
+        return self.states.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(told))["executionArn"]
+
+    def secrets(self) -> list[dict]:
+        """The Secrets with tokens."""
+        found = self.bed.admin.request("GET", "/api/v1/namespaces/windlass-system/secrets")["items"]
+        return [item for item in found if item["type"] == "windlass.dev/task-token"]
+
+
+def test_a_token_is_kept_once_and_goes_with_its_run(world: World) -> None:
+    product = world.product
+    name = world.name("waits")
+    (node,) = world.nodes(1)
+    world.rule(node, duration=36_000_000)
+    world.deploy(world.workflow(name))
+    manifest = world.run(name)
+    run = world.start(manifest)
+    asking = Asking(world)
+    identity = {"uid": run["metadata"]["uid"], "namespace": NAMESPACE, "name": manifest["metadata"]["name"]}
+    # The message cannot be deleted at first, so it is received twice.
+    fault = world.bed.control.fault("ErrorBefore", "sqs", "DeleteMessageBatch", count=-1)
+    before = messages(product)
+    asking.ask("demo_ops_asking", identity, run["status"]["executionArn"])
+    counted(product, before, "token/Kept")
+    counted(product, before, "token/Known")
+    world.bed.control.clear_faults(fault)
+    (secret,) = asking.secrets()
+    assert secret["metadata"]["labels"]["windlass.dev/run-uid"] == identity["uid"]
+    assert secret["metadata"]["labels"]["windlass.dev/purpose"] == "Pause"
+    assert secret["metadata"]["annotations"]["windlass.dev/step"] == "drain" and secret["immutable"] is True
+    token = base64.b64decode(secret["data"]["token"]).decode()
+    assert token not in product.process.last_lines(10_000) and token not in json.dumps(product.get("wrun", identity["name"], NAMESPACE))
+    empty(product)
+    product.kubectl("patch", "wrun", identity["name"], "-n", NAMESPACE, "--type=merge", "-p", '{"spec":{"desiredState":"Cancelled"}}')
+    world.until_run(manifest, has_ended, "to end")
+    # At the next comparison of the account.
+    waiting.until(lambda: not asking.secrets(), 60, "the token is deleted")
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another run's", "another execution's"])
+def test_nobody_answers_for_an_execution_without_its_run(world: World, whose: str) -> None:
+    """A forged or foreign question is refused at once: the step fails, and no Secret is made."""
+    name = world.name("forged")
+    (node,) = world.nodes(1)
+    world.rule(node, duration=36_000_000)
+    world.deploy(world.workflow(name))
+    manifest = world.run(name)
+    run = world.start(manifest)
+    asking = Asking(world)
+    identity = {"uid": run["metadata"]["uid"], "namespace": NAMESPACE, "name": manifest["metadata"]["name"]}
+    execution = run["status"]["executionArn"]
+    asked = {
+        "nobody's": ({"uid": None, "namespace": None, "name": "x"}, execution),
+        "another run's": ({**identity, "uid": "00000000-0000-0000-0000-000000000000"}, execution),
+        "another execution's": (identity, "arn:aws:states:eu-west-1:111122223333:execution:other:x"),
+    }[whose]
+    arn = asking.ask(f"demo_ops_{world.name('forged')}", *asked)
+    ended = lambda: asking.states.describe_execution(executionArn=arn)  # noqa: E731
+    waiting.until(lambda: ended()["status"] == "FAILED", 30, "the step is refused")
+    assert ended()["error"] == "Windlass.Rejected" and "no WorkflowRun" in ended()["cause"]
+    assert not [item for item in asking.secrets() if item["metadata"]["labels"]["windlass.dev/run-uid"] == identity["uid"]]
+    world.delete("wrun", manifest["metadata"]["name"])

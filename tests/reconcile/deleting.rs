@@ -50,12 +50,12 @@ async fn what_is_anothers_is_left_alone_and_named() {
     let deleted = engine::delete(&world.session, &declared.owner.tags(), &owned).await.unwrap();
     assert_eq!(deleted.changes.len(), 3);
     let why: Vec<&str> = deleted.left.iter().map(|left| left.why.as_str()).collect();
-    assert_eq!(why, ["this version of Windlass does not know AWS::SQS::Queue"]);
+    assert_eq!(why, ["this version of Windlass does not know AWS::SNS::Topic"]);
 }
 
 fn unknown() -> OwnedObject {
     OwnedObject {
-        type_: "AWS::SQS::Queue".into(),
+        type_: "AWS::SNS::Topic".into(),
         name: "q".into(),
         arn: None,
         digest: None,

@@ -47,10 +47,11 @@ class Meter:
         self.bed.proxy.clear_counts()
 
     def aws(self) -> Counter[str]:
-        """The controller's own calls to AWS by operation; those of state machines and of the sign-in are not among them."""
+        """The controller's own calls to AWS by operation; those of state machines and of the sign-in are not among them, and not the long poll of the
+        account's inbox, which goes on whatever happens: three calls a minute, and one for each ten messages."""
         total: Counter[str] = Counter()
         for row in self.bed.control.calls():
-            if row["caller"] == CONTROLLER:
+            if row["caller"] == CONTROLLER and row["operation"] not in ("ReceiveMessage", "DeleteMessageBatch"):
                 total[f"{row['service']}:{row['operation']}"] += row["count"]
         return total
 
