@@ -240,6 +240,7 @@ class Bed:
                 "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY_ID,
                 "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET,
                 "AWS_ACCOUNT_ID": ACCOUNT_ID,
+                "AWS_PAGER": "",
                 "WINDLASS_BED_CONTROL": self.control.url,
             }
         return variables

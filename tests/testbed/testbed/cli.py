@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from testbed.processes import ProcessDied
 from testbed.state import NotOurs, load
 from testbed.waiting import TimedOut
 
-DEFAULT_STATE = tools.REPOSITORY / ".testbed"
+DEFAULT_STATE = Path(os.environ.get("WINDLASS_BED_DIRECTORY") or tools.REPOSITORY / ".testbed")
 CRDS = tools.REPOSITORY / "crds"
 
 
@@ -71,6 +72,18 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--edit", type=Path, metavar="FILE", help="a YAML or JSON list of nodes that takes the place of all")
     verb.add_argument("--output", "-o", choices=("table", "yaml", "json"), default="table")
     verb.set_defaults(run=nodes)
+
+    verb = verbs.add_parser("fault", parents=[common], help="inject a fault into the AWS endpoint, or remove them all")
+    verb.add_argument("kind", nargs="?", metavar="KIND", help="Throttle, ErrorBefore, ErrorAfter, ResetBefore, ResetAfter, Latency, LatencyAfter, Denied")
+    verb.add_argument("service", nargs="?", default="*")
+    verb.add_argument("operation", nargs="?", default="*")
+    verb.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="skip, count, seconds, status, code, caller …")
+    verb.add_argument("--clear", action="store_true", help="remove all faults")
+    verb.set_defaults(run=fault)
+
+    verb = verbs.add_parser("calls", parents=[common], help="show which AWS calls were made, by whom and with what outcome")
+    verb.add_argument("--clear", action="store_true", help="forget them afterwards")
+    verb.set_defaults(run=calls)
     return top
 
 
@@ -149,6 +162,32 @@ def nodes(options: argparse.Namespace) -> None:
             print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True), end="")
         case _:
             print(table(found), end="")
+
+
+def fault(options: argparse.Namespace) -> None:
+    """bed fault"""
+    control = _find(options).control
+    if options.clear:
+        control.clear_faults()
+        return
+    if not options.kind:
+        raise Failed("say which KIND of fault (`bed fault --help`)")
+    fields = {}
+    for field in options.fields:
+        name, sign, value = field.partition("=")
+        if not sign:
+            raise Failed(f"{field} is not NAME=VALUE")
+        fields[name] = yaml.safe_load(value)
+    print(control.fault(options.kind, options.service, options.operation, **fields))
+
+
+def calls(options: argparse.Namespace) -> None:
+    """bed calls"""
+    control = _find(options).control
+    for row in control.calls():
+        print(f"{row['count']:>6}  {row['service']:<16} {row['operation']:<32} {row['outcome']:<28} {row['caller']}")
+    if options.clear:
+        control.clear_calls()
 
 
 def _find(options: argparse.Namespace) -> Bed:
