@@ -318,9 +318,14 @@ pub fn progress(steps: &[StepStatus], known: usize) -> Progress {
     Progress { steps: format!("{done}/{}", known.max(begun)), nodes: nodes(steps) }
 }
 
-/// Nodes that succeeded in everything they did, of the nodes that were reached. Lists are cut at 50 nodes a step: beyond that
+/// Nodes that succeeded in everything they did, of the nodes that were reached; while a step runs on nodes, those of it. Lists are cut at 50 nodes a step: beyond that
 /// the counts of the largest step stand for the rest.
 fn nodes(steps: &[StepStatus]) -> Option<String> {
+    // While a step runs, how far it is with its nodes is what people look for.
+    let running = steps.iter().rev().find(|step| step.phase == StepPhase::Running);
+    if let Some(counts) = running.and_then(|step| step.node_counts).filter(|counts| counts.total > 0) {
+        return Some(format!("{}/{}", counts.succeeded, counts.total));
+    }
     let mut well: HashMap<&str, bool> = HashMap::new();
     let (mut most, mut most_failed) = (0, 0);
     for step in steps {

@@ -286,3 +286,11 @@ fn what_runs_after_a_failure_does_not_hide_it() {
         );
     }
 }
+
+#[test]
+fn while_a_step_runs_its_own_nodes_are_counted() {
+    let poll = json!({ "status": "InProgress", "counts": { "total": 4, "succeeded": 1, "failed": 0 } });
+    let story = fold(&History::new().sent("a", "c-1").state("Task", "a: poll", &poll).events());
+    let steps: Vec<StepStatus> = story.steps.into_iter().map(|step| step.status).collect();
+    assert_eq!(progress(&steps, 1).nodes.as_deref(), Some("1/4"));
+}
