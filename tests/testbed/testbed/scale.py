@@ -79,6 +79,8 @@ def serve(port: int) -> None:
     app.SERVICE_HANDLERS["ssm"] = systems_manager()
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
+    config.keep_alive_max_requests = 2**31  # by default it closes a connection after a thousand, whatever is under way on it
+    config.keep_alive_timeout = 3600.0
     config.accesslog = config.errorlog = None
     asyncio.run(serve_asgi(app.app, config))
 
