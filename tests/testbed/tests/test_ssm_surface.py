@@ -1,8 +1,8 @@
-"""What of the API there is: Parameter Store works, the rest is refused as an unknown action and never swallowed."""
+"""What of the API there is; the rest is refused as an unknown action, counted, and never swallowed."""
 
 import pytest
 from botocore.exceptions import ClientError
-from ssm_bench import Bench, node_id, refused
+from ssm_bench import Bench, client, node_id, refused
 
 BUILT = {
     "AddTagsToResource", "CancelCommand", "CreateAssociation", "CreateDocument", "DeleteAssociation", "DeleteDocument",
@@ -74,10 +74,27 @@ def test_times_of_parameters_follow_the_beds_clock(bench: Bench):
     assert before - 1 <= modified <= bench.control.now()
 
 
+def test_what_one_region_has_another_does_not(bench: Bench):
+    bench.nodes({})
+    there = client(bench.ssm.meta.endpoint_url, "eu-central-1")
+    bench.ssm.put_parameter(Name="/windlass/here", Value="x", Type="String")
+    name = bench.document()
+    bench.ssm.create_association(Name=name, Targets=[{"Key": "tag:Role", "Values": ["web"]}])
+    assert there.describe_parameters()["Parameters"] == there.list_associations()["Associations"] == []
+    assert there.list_compliance_items()["ComplianceItems"] == there.describe_automation_executions()["AutomationExecutionMetadataList"] == []
+    for call in (there.get_document, there.describe_document):
+        with refused("InvalidDocument"):
+            call(Name=name)
+    with refused("InvalidDocument"):
+        there.get_calendar_state(CalendarNames=[name])
+
+
 def test_a_reset_forgets_everything(bench: Bench):
     ids = bench.nodes({})
     bench.send(bench.document(), ids)
     bench.ssm.put_parameter(Name="/windlass/kept", Value="x", Type="String")
+    association = bench.ssm.create_association(Name="windlass-test", Targets=[{"Key": "tag:Role", "Values": ["web"]}])
+    bench.control.quotas(associations=7)
     bench.control.eventual(invocationVisibleSeconds=12)
     bench.control.reset()
     assert bench.control.nodes() == []
@@ -85,3 +102,6 @@ def test_a_reset_forgets_everything(bench: Bench):
     assert bench.ssm.describe_parameters()["Parameters"] == []
     assert bench.ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"] == []
     assert bench.control.eventual()["invocationVisibleSeconds"] != 12
+    assert bench.control.quotas()["associations"] == 2_000
+    with refused("AssociationDoesNotExist"):
+        bench.ssm.describe_association(AssociationId=association["AssociationDescription"]["AssociationId"])
