@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod containers;
 pub mod duration;
 pub mod fleet;
+pub mod iteration;
 pub mod leaves;
 pub mod names;
 pub mod owned;

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::containers::{BlockParallel, BlockSwitch, Parallel, ParallelView, Switch, SwitchView};
 use super::duration::Span;
+use super::iteration::{BlockForEach, BlockForEachNode, ForEach, ForEachNode, IterationView};
 pub use super::leaves::{Notify, Wait};
 use super::refs::Targets;
 use super::schema;
@@ -190,6 +191,8 @@ pub enum StepKind<'a> {
     Parallel(ParallelView<'a>),
     /// Runs one of several cases.
     Switch(SwitchView<'a>),
+    /// Runs steps for each node or item.
+    Iteration(IterationView<'a>),
 }
 
 /// A step with no type, or with several.
@@ -370,6 +373,10 @@ steps! {
             parallel "parallel" Parallel => Parallel,
             /// Runs one of several cases.
             switch "switch" Switch => Switch,
+            /// Runs steps on each node by itself.
+            for_each_node "forEachNode" ForEachNode => Iteration,
+            /// Runs steps for each item of a list.
+            for_each "forEach" ForEach => Iteration,
         }
         /// A step inside of a handler or container. It has exactly one type, and is no container.
         LeafStep, OnErrorBlock {}
@@ -379,6 +386,10 @@ steps! {
             parallel "parallel" BlockParallel => Parallel,
             /// Runs one of several cases.
             switch "switch" BlockSwitch => Switch,
+            /// Runs steps on each node by itself.
+            for_each_node "forEachNode" BlockForEachNode => Iteration,
+            /// Runs steps for each item of a list.
+            for_each "forEach" BlockForEach => Iteration,
         }
     }
 }

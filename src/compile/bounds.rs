@@ -6,7 +6,7 @@
 use super::asl::{HISTORY_LIMIT, PAYLOAD_LIMIT};
 use super::expressions::{Entry, Uses};
 use super::problem::Problem;
-use super::steps::{call, fail, notify, parallel, pass, powershell, switch, wait};
+use super::steps::{call, fail, iteration, notify, parallel, pass, powershell, switch, wait};
 use super::tree::{Action, Program, Step};
 use super::{finish, names};
 
@@ -47,6 +47,8 @@ fn total(step: &Step<'_>) -> (u64, String) {
             let inner: u64 = plan.branches.iter().map(|branch| events(&branch.steps)).sum();
             (parallel::events(plan) + inner, format!("{inner} in its branches"))
         }
+        // Its children have histories of their own.
+        Action::Iteration(plan) => (iteration::events(plan), String::new()),
         // The cases exclude each other.
         Action::Switch(plan) => {
             let inner = plan.lists().map(events).max().unwrap_or(0);
@@ -116,6 +118,13 @@ fn inside(steps: &[Step<'_>], uses: &Uses, problems: &mut Vec<Problem>) {
                 problems.push(too_large(&step.at, all, "what later steps use of this step's branches"));
             }
         }
+        if let Action::Iteration(plan) = &step.action {
+            let all = iteration::child_events(plan) + plan.program.lists().map(events).iter().sum::<u64>();
+            if all > HISTORY_LIMIT {
+                let parts = plan.program.lists().into_iter().flatten().map(total).collect();
+                problems.push(too_many(&step.at, all, "what runs for one of them", parts));
+            }
+        }
         step.action.inner().into_iter().for_each(|steps| inside(steps, uses, problems));
         for steps in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
             inside(steps, uses, problems);
@@ -133,7 +142,7 @@ fn too_large(at: &str, all: u64, what: &str) -> Problem {
 }
 
 /// Most bytes of what is used of a result, see [`Uses::of`].
-fn bytes(entry: &Entry, used: &[Vec<String>]) -> u64 {
+pub(super) fn bytes(entry: &Entry, used: &[Vec<String>]) -> u64 {
     let whole = used.iter().any(Vec::is_empty);
     let mut sum = FIELD_BYTES;
     for field in &entry.fields {

@@ -47,7 +47,26 @@ pub(super) fn of_workflow<'e, 'a>(program: &'e Program<'a>, summary: Value) -> E
     }
 }
 
+/// The ends of a child of the step at `path`, for one `word`: they lead to its states `ended` and `failed`.
+pub(super) fn of_child<'e, 'a>(program: &'e Program<'a>, path: &'e str, word: &'static str) -> Ends<'e, 'a> {
+    Ends {
+        steps: &program.steps,
+        entries: &program.entries,
+        on_failure: &[],
+        finally: &program.finally,
+        around: Some((path, word)),
+        summary: json!({}),
+        next: names::state(path, &format!("{word} ended")),
+        failed: names::state(path, &format!("{word} failed")),
+    }
+}
+
 impl Ends<'_, '_> {
+    /// What failed, in JSONata.
+    pub(super) fn failure(&self) -> String {
+        format!("${}.failure", self.variable(OUTCOME))
+    }
+
     fn name(&self, part: &str) -> String {
         self.around.map_or_else(|| part.to_owned(), |(path, word)| names::state(path, &format!("{word} {part}")))
     }
@@ -119,7 +138,7 @@ impl Ends<'_, '_> {
         let work = self.around.map_or_else(|| "work0".to_owned(), |(path, _)| names::variable("work0", path));
         let names = flow.names.clone().owning("work", work);
         let branch = flow.inner(self.name("begin"), names, |flow| {
-            let (ended, broken) = (self.name("ended"), self.name("broken off"));
+            let (ended, broken) = (self.name("steps ended"), self.name("broken off"));
             let mut fresh = unset(self.steps);
             fresh.insert("work".into(), json!({}));
             let first = self.steps.first().map_or_else(|| ended.clone(), Flow::entry);

@@ -14,13 +14,17 @@ use crate::api::steps::ErrorName;
 use super::asl::{Assign, Inner, Names, Rule, State, assign, expression, quoted};
 use super::expressions::Uses;
 use super::names;
-use super::steps::{call, fail, notify, parallel, pass, powershell, switch, wait};
+use super::steps::{call, fail, iteration, notify, parallel, pass, powershell, switch, wait};
 use super::tree::{Action, Step};
 
 /// Seconds before a further try when the manifest says nothing.
 const RETRY_INTERVAL: u64 = 30;
 /// Longest path in a comment: leaves room for the run's id and the numbers of five tries in each other.
 const COMMENT_PATH_LIMIT: usize = 55;
+/// Characters of a node's id in a comment, with the sign before it.
+const COMMENT_ITEM: usize = 21;
+/// Fewest characters of a path in a comment: its hash, and a few.
+const COMMENT_PATH_LEAST: usize = 13;
 
 /// Where a step goes on.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +113,7 @@ impl Flow {
             Action::Call(plan) => call::lay_out(self, step, plan, exits),
             Action::Parallel(plan) => parallel::lay_out(self, step, plan, exits),
             Action::Switch(plan) => switch::lay_out(self, step, plan, exits),
+            Action::Iteration(plan) => iteration::lay_out(self, step, plan, exits),
         }
         for handler in &step.handlers {
             if let Ok(steps) = &handler.body {
@@ -285,9 +290,12 @@ const KEPT: [&str; 5] = ["succeeded", "failed", "nodes", "steps", "case"];
 
 fn first_part(action: &Action<'_>) -> &'static str {
     match action {
-        Action::Powershell(_) | Action::Notify(_) | Action::Call(_) | Action::Parallel(_) | Action::Switch(_) => {
-            "begin"
-        }
+        Action::Powershell(_)
+        | Action::Notify(_)
+        | Action::Call(_)
+        | Action::Parallel(_)
+        | Action::Switch(_)
+        | Action::Iteration(_) => "begin",
         Action::Wait(plan) => wait::first_part(plan),
         Action::Pass(_) => "pass",
         Action::Fail(_) => "raise",
@@ -321,14 +329,15 @@ pub fn try_number(step: &Step<'_>) -> String {
             parts.join(" & \".\" & ")
         }
     };
-    step.items.iter().fold(tries, |tries, item| format!("{tries} & \"@\" & {item}"))
+    step.items.iter().fold(tries, |tries, item| format!("{tries} & \"@\" & ${item}"))
 }
 
-/// The comment by which a command is found again, in JSONata: `windlass:<run id>:<path>#<try>`, 100 characters at most (`SendCommand`, Comment). No
+/// The comment by which a command is found again, in JSONata: `windlass:<run id>:<path>#<try>`, with `@<node>` inside of `forEachNode` and `@<number>` inside of `forEach`, 100 characters at most (`SendCommand`, Comment). No
 /// two commands of a run share it, and those of a run that was cancelled are swept by its beginning.
 #[must_use]
 pub fn comment(step: &Step<'_>) -> String {
-    let path = names::short(&step.path, COMMENT_PATH_LIMIT);
+    let limit = COMMENT_PATH_LIMIT.saturating_sub(COMMENT_ITEM * step.items.len()).max(COMMENT_PATH_LEAST);
+    let path = names::short(&step.path, limit);
     format!("\"windlass:\" & $run.id & {} & {}", quoted(&format!(":{path}#")), try_number(step))
 }
 
@@ -341,10 +350,12 @@ pub fn raisable(failure: &str) -> String {
 
 /// The state in which a scope ends as failed: what failed goes out in its cause, for [`told`].
 #[must_use]
-pub fn tell() -> State {
+pub fn tell(failure: &str) -> State {
     // Longest cause: 32,768 characters (API reference, ExecutionFailedEventDetails).
-    let cause = "$string({\"step\": $work.failure.step, \"node\": $exists($work.failure.node) ? $work.failure.node : null, \"error\": $work.failure.error, \"cause\": $substring($work.failure.cause, 0, 20000)})";
-    State::Fail { error: expression(&raisable("$work.failure")), cause: expression(cause) }
+    let cause = format!(
+        "$string({{\"step\": {failure}.step, \"node\": $exists({failure}.node) ? {failure}.node : null, \"error\": {failure}.error, \"cause\": $substring({failure}.cause, 0, 20000)}})"
+    );
+    State::Fail { error: expression(&raisable(failure)), cause: expression(&cause) }
 }
 
 /// What failed in a scope inside of the step at `path`, in JSONata, from its error output. What Step Functions itself raises is told of the step.

@@ -8,6 +8,8 @@ use super::asl::STATE_NAME_LIMIT;
 
 /// Longest path in a name: leaves room for the part that follows in a state's name.
 const PATH_LIMIT: usize = 60;
+/// Longest label of a Map.
+const LABEL_LIMIT: usize = 40;
 /// Digits of a hash in a name.
 const HASH: usize = 10;
 /// Fewest characters of a plugin's name (`GetCommandInvocation`, `PluginName`).
@@ -19,6 +21,13 @@ pub fn state(path: &str, part: &str) -> String {
     let name = format!("{}: {part}", short(path, PATH_LIMIT));
     debug_assert!(name.len() <= STATE_NAME_LIMIT, "{name}");
     name
+}
+
+/// Label of the Map of a step, part of ARNs: letters, digits, dashes and underscores, 40 at most (Amazon States Language reference, Map, "Label").
+#[must_use]
+pub fn label(path: &str) -> String {
+    // No step's name has an underscore.
+    short(path, LABEL_LIMIT).replace(['/', '~'], "_")
 }
 
 /// A path as names have it: whole where it is short, else its end behind a hash, since the end tells more than the beginning.
@@ -96,6 +105,16 @@ mod tests {
         let long = variable("deadline", &"x/".repeat(100));
         assert!(long.len() <= 80, "{long}");
         assert!(long.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{long}");
+    }
+
+    #[test]
+    fn labels_keep_to_the_limit_and_apart() {
+        assert_eq!(label("undo/roll-out"), "undo_roll-out");
+        let (one, two) = (label(&"x/".repeat(30)), label(&"x/".repeat(31)));
+        assert!(
+            one.len() <= 40 && one != two && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+            "{one}"
+        );
     }
 
     #[test]

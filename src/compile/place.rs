@@ -71,6 +71,18 @@ impl<'a> Place<'a> {
         self.arn("events", self.region, &format!("rule/{name}"))
     }
 
+    /// ARNs of the executions of a state machine, or, of `<state machine>/<label>`, of the children of a Map.
+    #[must_use]
+    pub fn execution_arn(&self, machine: &str) -> String {
+        self.arn("states", self.region, &format!("execution:{machine}:*"))
+    }
+
+    /// ARNs of the runs of a Map, of `<state machine>/<label>`.
+    #[must_use]
+    pub fn map_run_arn(&self, map: &str) -> String {
+        self.arn("states", self.region, &format!("mapRun:{map}:*"))
+    }
+
     /// ARN of an EC2 instance.
     #[must_use]
     pub fn instance_arn(&self, id: &str) -> String {

@@ -3,12 +3,17 @@
 use super::blueprint::Document;
 use super::iam::{Condition, Statement};
 use super::place::Place;
-use super::steps::{notify, powershell};
+use super::steps::{iteration, notify, powershell};
 use super::tree::{Action, Program, Step};
 
 /// The statements of a workflow's role.
 #[must_use]
-pub fn statements(program: &Program<'_>, place: &Place<'_>, document: Option<&Document>) -> Vec<Statement> {
+pub fn statements(
+    program: &Program<'_>,
+    place: &Place<'_>,
+    machine: &str,
+    document: Option<&Document>,
+) -> Vec<Statement> {
     let mut found = Vec::new();
     program.lists().into_iter().for_each(|steps| actions(steps, &mut found));
     let scripts: Vec<&powershell::Plan> = found
@@ -28,10 +33,29 @@ pub fn statements(program: &Program<'_>, place: &Place<'_>, document: Option<&Do
             | Action::Fail(_)
             | Action::Call(_)
             | Action::Parallel(_)
-            | Action::Switch(_) => {}
+            | Action::Switch(_)
+            | Action::Iteration(_) => {}
         }
     }
+    let mut maps = Vec::new();
+    program.lists().into_iter().for_each(|steps| iterations(steps, &mut maps));
+    let paths: Vec<&str> = maps.iter().map(|(path, _)| *path).collect();
+    let asks = maps.iter().any(|(_, plan)| plan.asks_for_nodes());
+    add(&mut all, iteration::needs(&paths, asks, place, machine));
     all
+}
+
+/// The steps that have child executions, wherever they are, with their paths.
+fn iterations<'s, 'a>(steps: &'s [Step<'a>], found: &mut Vec<(&'s str, &'s iteration::Plan<'a>)>) {
+    for step in steps {
+        if let Action::Iteration(plan) = &step.action {
+            found.push((&step.path, plan));
+        }
+        step.action.inner().into_iter().for_each(|steps| iterations(steps, found));
+        for handler in step.handlers.iter().filter_map(|handler| handler.body.as_ref().ok()) {
+            iterations(handler, found);
+        }
+    }
 }
 
 /// What the steps do, wherever they are.

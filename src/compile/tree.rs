@@ -21,10 +21,10 @@ use super::names;
 use super::place;
 use super::problem::Problem;
 use super::ssm::Script;
-use super::steps::{call, fail, notify, parallel, pass, powershell, switch, wait};
+use super::steps::{call, fail, iteration, notify, parallel, pass, powershell, switch, wait};
 use super::targets::{self, TargetSet};
 
-pub(super) use nesting::Limit;
+pub(super) use nesting::{Limit, over_nodes};
 
 /// How deep blocks may call blocks.
 const DEPTH: usize = 5;
@@ -44,9 +44,9 @@ pub struct Step<'a> {
     pub deadlines: Vec<String>,
     /// The counts of tries of those that are tried again, as variables.
     pub retried: Vec<String>,
-    /// What tells the items that it runs for from each other, in JSONata: the node's id inside of `forEachNode`.
+    /// What tells the items that it runs for from each other, as variables: the node's id inside of `forEachNode`.
     pub items: Vec<String>,
-    /// The id of the one node that it is for, in JSONata, inside of `forEachNode`.
+    /// The id of the one node that it is for, as a variable, inside of `forEachNode`.
     pub node: Option<String>,
     /// What is done about which errors.
     pub handlers: Vec<Handler<'a>>,
@@ -82,6 +82,8 @@ pub enum Action<'a> {
     Parallel(parallel::Plan<'a>),
     /// Runs one of several cases.
     Switch(switch::Plan<'a>),
+    /// Runs steps for each node or item.
+    Iteration(Box<iteration::Plan<'a>>),
 }
 
 impl<'a> Action<'a> {
@@ -92,13 +94,14 @@ impl<'a> Action<'a> {
             Self::Call(plan) => vec![plan.steps.as_slice()],
             Self::Parallel(plan) => plan.branches.iter().map(|branch| branch.steps.as_slice()).collect(),
             Self::Switch(plan) => plan.lists().collect(),
+            Self::Iteration(plan) => plan.program.lists().to_vec(),
             _ => Vec::new(),
         }
     }
 
     /// Whether the steps inside of it have variables of their own: what they gave is in the variable of the step around them.
     fn scoped(&self) -> bool {
-        matches!(self, Self::Parallel(_))
+        matches!(self, Self::Parallel(_) | Self::Iteration(_))
     }
 }
 
@@ -127,7 +130,7 @@ pub(super) fn unset(steps: &[Step<'_>]) -> Assign {
 
 /// The result of a step that has not run.
 fn nothing(step: &Step<'_>) -> serde_json::Value {
-    if !step.action.scoped() {
+    if !matches!(step.action, Action::Parallel(_)) {
         return json!({ "skipped": true });
     }
     let inner = step.action.inner().into_iter().flatten();
@@ -206,6 +209,11 @@ pub(super) struct Context<'p, 'a> {
 }
 
 impl<'a> Context<'_, 'a> {
+    /// Whether the step runs for one node alone.
+    pub(super) fn on_a_node(&self) -> bool {
+        self.place.node.is_some() && self.view.targets.is_none()
+    }
+
     /// The targets that count for the step: its own, else those around it.
     fn targeted(&self) -> Option<Targeted<'a>> {
         let own = self.view.targets.map(|targets| Targeted {
@@ -389,6 +397,7 @@ impl<'a> Reader<'a> {
             StepKind::Call(step) => call::read(self, &context, step),
             StepKind::Parallel(step) => parallel::read(self, &context, step),
             StepKind::Switch(step) => switch::read(self, &context, step),
+            StepKind::Iteration(step) => iteration::read(self, &context, step),
         };
         entry.variable = names::variable("steps", &path);
         let handlers = self.handlers(&context, &mut entry);

@@ -128,7 +128,7 @@ fn role(
             .equals("aws:SourceAccount", [place.account_id])
             .arn_like("aws:SourceArn", [machine]),
     };
-    let statements = rights::statements(program, place, document);
+    let statements = rights::statements(program, place, &owner.aws_name(STATES_NAME_LIMIT), document);
     let policies = if statements.is_empty() {
         BTreeMap::new()
     } else {
@@ -172,7 +172,7 @@ fn machine(
     let plugins =
         document.and_then(|document| document.content.get("mainSteps")?.as_array().map(Vec::len)).unwrap_or(0);
     let mut flow = Flow::new(plugins, uses.clone(), place.partition());
-    let mut fixed = fixed(spec, document);
+    let mut fixed = fixed(spec, document, program);
     if program.on_failure.is_empty() && program.finally.is_empty() {
         let first = program.steps.first().map_or_else(|| END.to_owned(), Flow::entry);
         fixed.extend(tree::unset(&program.steps));
@@ -216,7 +216,7 @@ fn machine(
 }
 
 /// Sets the variables that last for the whole run. An execution that was started past Windlass may lack any part of the input.
-fn fixed(spec: &WindowsWorkflowSpec, document: Option<&Document>) -> Assign {
+fn fixed(spec: &WindowsWorkflowSpec, document: Option<&Document>, program: &Program<'_>) -> Assign {
     let defaults: Map<String, Value> = spec
         .parameters
         .iter()
@@ -235,7 +235,7 @@ fn fixed(spec: &WindowsWorkflowSpec, document: Option<&Document>) -> Assign {
             json!({ "name": document.name, "version": answer("version"), "hash": answer("hash") }),
         );
     }
-    if document.is_some() {
+    if document.is_some() || program.lists().into_iter().any(tree::over_nodes) {
         // What Windlass listed before it started the execution: see `targets`.
         variables.insert("nodes".into(), json!("{% $exists($states.input.nodes) ? $states.input.nodes : {} %}"));
     }
@@ -245,7 +245,7 @@ fn fixed(spec: &WindowsWorkflowSpec, document: Option<&Document>) -> Assign {
 
 /// What the execution puts out: on how many nodes each top-level step succeeded and failed.
 fn summary(steps: &[Step<'_>]) -> Value {
-    let scripts = steps.iter().filter(|step| matches!(step.action, Action::Powershell(_)));
+    let scripts = steps.iter().filter(|step| matches!(step.action, Action::Powershell(_) | Action::Iteration(_)));
     let counts = scripts.map(|step| {
         let variable = names::variable("steps", &step.path);
         let counts = format!("{{\"succeeded\": ${variable}.succeeded, \"failed\": ${variable}.failed}}");

@@ -24,6 +24,16 @@ ACCEPTS = {
         step("a", parallel={"onBranchFailure": "Continue", "branches": [{"name": "one", "steps": [step()]}, {"name": "two", "block": "undo"}]}),
         step("b", switch={"cases": [{"name": "one", "when": "{% true %}", "steps": [step()]}], "default": {"block": "undo"}}),
         step("c", switch={"cases": [{"name": "one", "when": "{% true %}", "block": "undo"}], "default": {"steps": [step()]}}),
+        step(
+            "d",
+            forEachNode={
+                "maxConcurrency": "{% $params.n %}", "maxErrors": "10%", "offline": "Wait", "waves": [1, "10%", "50%"], "pauseBetween": "5m",
+                "steps": [step()], "finally": {"steps": [step("back")]},
+            },
+        ),
+        step("e", forEachNode={"maxConcurrency": 1000, "maxErrors": 0, "block": "undo"}),
+        step("f", forEach={"items": [1, "{% 2 %}"], "maxErrors": "100%", "steps": [step()]}),
+        step("g", forEach={"items": "{% [1] %}", "block": "undo", "finally": {"block": "undo"}}),
         onFailure={"steps": [step("page")]},
         **{"finally": {"block": "undo"}},
         blocks=[
@@ -31,6 +41,8 @@ ACCEPTS = {
             {
                 "name": "nested",
                 "steps": [
+                    step("c", forEachNode={"block": "undo", "finally": {"block": "undo"}}),
+                    step("d", forEach={"items": [1], "block": "undo"}),
                     step("a", parallel={"branches": [{"name": "one", "block": "undo"}]}),
                     step("b", switch={"cases": [{"name": "one", "when": "{% true %}", "block": "undo"}], "default": {"block": "undo"}}),
                 ],
@@ -92,7 +104,7 @@ def unknown(*fields: str) -> str:
 
 
 LEAVES = "powershell, notify, wait, pass, fail, call"
-TYPES = f"{LEAVES}, parallel, switch"
+TYPES = f"{LEAVES}, parallel, switch, forEachNode, forEach"
 
 TOPICS = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 MOMENT = (
@@ -150,6 +162,22 @@ REJECTS = {
     "no branches": (
         workflow(step(parallel={"branches": []})),
         refused("spec.steps[0].parallel.branches: Invalid value: 0: spec.steps[0].parallel.branches in body should have at least 1 items"),
+    ),
+    "a pause without waves": (
+        workflow(step(forEachNode={"pauseBetween": "1m", "block": "b"})),
+        refused("spec.steps[0].forEachNode: Invalid value: pauseBetween is the pause between waves: give waves, too"),
+    ),
+    "a share that is none": (
+        workflow(step(forEachNode={"maxErrors": "110%", "block": "b"})),
+        refused("spec.steps[0].forEachNode.maxErrors: Invalid value: \"110%\": spec.steps[0].forEachNode.maxErrors in body should match '^(100|[1-9]?[0-9])%$'"),
+    ),
+    "no node at a time": (
+        workflow(step(forEachNode={"maxConcurrency": 0, "block": "b"})),
+        refused("spec.steps[0].forEachNode.maxConcurrency: Invalid value: 0: spec.steps[0].forEachNode.maxConcurrency in body should be greater than or equal to 1"),
+    ),
+    "a list that is left out": (
+        workflow(step(forEach={"block": "b"})),
+        refused("spec.steps[0].forEach.items: Required value", NOT_ALL_CHECKED),
     ),
     "a case without a condition": (
         workflow(step(switch={"cases": [{"name": "one", "block": "b"}]})),

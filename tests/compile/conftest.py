@@ -129,9 +129,10 @@ class Machine:
     role: str
     last: str = ""
 
-    def start(self, name: str = "run", run: dict[str, Any] | None = None, **params: Any) -> str:
-        """Starts an execution as Windlass does."""
+    def start(self, name: str = "run", run: dict[str, Any] | None = None, nodes: dict[str, Any] | None = None, **params: Any) -> str:
+        """Starts an execution as Windlass does, with the nodes that it lists."""
         given = {"run": run or {"id": "0123456789abcdef", "uid": "u", "name": name, "namespace": "ops"}, "params": params}
+        given |= {"nodes": nodes} if nodes else {}
         self.last = self.account.sfn.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given))["executionArn"]
         return self.last
 

@@ -107,11 +107,11 @@ impl Entry {
         Self { variable: format!("{variable}.steps.{}", written(name)), embedded: true, ..self.clone() }
     }
 
-    /// Its variables: its own, and those of the steps inside of it.
-    pub fn variables<'e>(&'e self, found: &mut Vec<&'e str>) {
-        found.push(&self.variable);
+    /// It and the steps inside of it that have variables of their own, each with its variable.
+    pub fn all(&self, found: &mut Vec<(Self, String)>) {
+        found.push((self.clone(), self.variable.clone()));
         if !self.embedded {
-            self.inner.values().for_each(|entry| entry.variables(found));
+            self.inner.values().for_each(|entry| entry.all(found));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod fail;
+pub mod iteration;
 pub mod notify;
 pub mod parallel;
 pub mod pass;

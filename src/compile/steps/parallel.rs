@@ -105,7 +105,7 @@ fn branch(flow: &mut Flow, step: &Step<'_>, plan: &Plan<'_>, number: usize, bran
             OnBranchFailure::Continue => {
                 State::Succeed { output: json!({ "steps": steps, "failure": "{% $work.failure %}" }) }
             }
-            OnBranchFailure::Stop => super::super::flow::tell(),
+            OnBranchFailure::Stop => super::super::flow::tell("$work.failure"),
         };
         flow.states.push((failed, end));
     })

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::api::duration::Span;
+use crate::api::iteration::IterationView;
 use crate::api::steps::{Body, LeafStep};
 
-use super::super::asl::expression;
-use super::super::expressions::{Entry, Uses};
-use super::super::steps::parallel;
+use super::super::asl::{PAYLOAD_LIMIT, expression};
+use super::super::expressions::{Entry, Uses, key};
+use super::super::steps::{iteration, parallel};
 use super::super::{finish, names};
 use super::{Action, Context, Place, Program, Reader, Step};
 
@@ -58,6 +59,67 @@ impl<'a> Context<'_, 'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Reads what runs in a child execution; gives it with what the child has to be given beside what all are, JSONata by key.
+    pub(in super::super) fn child(
+        &mut self,
+        context: &Context<'_, 'a>,
+        step: &IterationView<'a>,
+        at: &str,
+        nodes: bool,
+    ) -> (Program<'a>, BTreeMap<String, String>) {
+        let given = names::variable("given", context.path);
+        let mut place = context.inside();
+        let mut handed = BTreeMap::new();
+        let variables = place.deadlines.iter_mut().chain(&mut place.retried).chain(&mut place.items);
+        for variable in variables.chain(&mut place.node) {
+            let own = key(variable);
+            handed.insert(own.clone(), format!("${variable}"));
+            *variable = format!("{given}.{own}");
+        }
+        let mut outer = Vec::new();
+        if let Some(failure) = &mut place.scope.failure {
+            outer.push((Entry::default(), failure.clone()));
+            *failure = format!("{given}.{}", key(failure));
+        }
+        place.scope.steps.values().for_each(|entry| entry.all(&mut outer));
+        for entry in place.scope.steps.values_mut() {
+            *entry = entry.handed(&given);
+        }
+        let item = if nodes { format!("{given}.node.id") } else { format!("{given}.index") };
+        if nodes {
+            place.node = Some(item.clone());
+            handed.extend(place.scope.item.then(|| ("item".to_owned(), "$item".to_owned())));
+        } else {
+            handed.extend(place.scope.node.then(|| ("node".to_owned(), "$node".to_owned())));
+        }
+        place.items.push(item);
+        place.scope.node |= nodes;
+        place.scope.item |= !nodes;
+        let (steps, entries) = self.body(context, step.body, at, place.clone());
+        let mut program = Program { steps, entries, ..Program::default() };
+        if let Some(finally) = step.finally {
+            let at = format!("{at}.finally");
+            let guarded = names::variable(finish::GUARDED, context.path);
+            let entries = program.entries.iter();
+            place.scope.steps.extend(entries.map(|(name, entry)| (name.clone(), entry.within(&guarded, name))));
+            place.scope.failure = Some(names::variable(finish::OUTCOME, context.path));
+            let (steps, entries) = self.body(context, finally, &at, place);
+            self.join(context, &at, &mut program.entries.clone(), entries);
+            program.finally = steps;
+        }
+        let (results, size) = iteration::handed(&outer, &self.uses, &given);
+        if size > PAYLOAD_LIMIT {
+            self.problem(context.at, format!(
+                "what the steps in here use of earlier results can come to {size} bytes, and Step Functions hands {PAYLOAD_LIMIT} to a child execution: use fewer outputs of earlier steps in it"
+            ));
+        }
+        handed.extend(results);
+        if program.lists().into_iter().any(over_nodes) {
+            handed.insert("nodes".to_owned(), "$nodes".to_owned());
+        }
+        (program, handed)
+    }
+
     /// Reads what runs after a failure and at the end.
     pub(super) fn ends(&mut self, program: &mut Program<'a>, place: &Place<'a>) {
         let mut place = place.clone();
@@ -140,12 +202,33 @@ pub(super) fn hand_down(program: &Program<'_>, uses: &Uses) {
     program.lists().into_iter().for_each(|steps| inward(steps, uses));
 }
 
+/// Whether any of some steps, or of those inside of them, reads the nodes that were listed.
+pub(in super::super) fn over_nodes(steps: &[Step<'_>]) -> bool {
+    steps.iter().any(|step| {
+        let own = match &step.action {
+            Action::Iteration(plan) => plan.goes_over_nodes(),
+            Action::Powershell(_) => step.node.is_none(),
+            _ => false,
+        };
+        let handlers = step.handlers.iter().filter_map(|handler| handler.body.as_deref().ok());
+        own || step.action.inner().into_iter().chain(handlers).any(over_nodes)
+    })
+}
+
 fn inward(steps: &[Step<'_>], uses: &Uses) {
     for step in steps {
         if let Action::Parallel(plan) = &step.action {
             let used = uses.of(&names::variable("steps", &step.path));
             for (name, entry) in plan.branches.iter().flat_map(|branch| &branch.entries) {
                 for used in parallel::used_of(name, &used) {
+                    uses.hand_down(entry, &used);
+                }
+            }
+        }
+        if let Action::Iteration(plan) = &step.action {
+            let guarded = names::variable(finish::GUARDED, &step.path);
+            for (name, entry) in &plan.program.entries {
+                for used in uses.of(&entry.within(&guarded, name).variable) {
                     uses.hand_down(entry, &used);
                 }
             }

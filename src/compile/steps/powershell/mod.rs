@@ -205,19 +205,23 @@ impl States<'_> {
 
     /// Whether a try may take several commands. Ids that the manifest itself names are fifty at most.
     fn chunked(&self) -> bool {
-        self.plan.frozen || matches!(self.plan.nodes, Nodes::Tagged(_))
+        self.step.node.is_none() && (self.plan.frozen || matches!(self.plan.nodes, Nodes::Tagged(_)))
     }
 
     /// `$work` before the first call.
     fn fresh(&self) -> Assign {
-        let listed = listed_for(&self.step.path, &self.plan.key);
+        let left = match &self.step.node {
+            // The one node that this runs for.
+            Some(node) => format!("[${node}]"),
+            None => format!("[{}.id]", listed_for(&self.step.path, &self.plan.key)),
+        };
         assign([(
             "work",
             json!({
                 "began": "{% $millis() %}",
                 "held": 0,
                 "sought": 0,
-                "left": expression(&format!("[{listed}.id]")),
+                "left": expression(&left),
                 "past": { "nodes": [], "total": 0, "succeeded": 0, "started": null },
             }),
         )])
@@ -290,7 +294,7 @@ impl States<'_> {
 }
 
 /// Reads are repeated on anything but an expression that failed, which would fail again: a minute of trouble must not end a step.
-fn patience() -> Vec<Retry> {
+pub(super) fn patience() -> Vec<Retry> {
     vec![
         Retry { errors: vec!["States.QueryEvaluationError"], interval: 0, attempts: 0 },
         Retry { errors: vec!["States.ALL"], interval: 2, attempts: 5 },
@@ -302,13 +306,14 @@ fn merged(fields: &str) -> Value {
 }
 
 /// Most events of history of one try, and how they come about.
-pub(in super::super) fn events(_: &Step<'_>, plan: &Plan) -> (u64, String) {
+pub(in super::super) fn events(step: &Step<'_>, plan: &Plan) -> (u64, String) {
     let polls = poll::polls(plan.timeout + GRACE);
-    if plan.frozen {
+    if plan.frozen && step.node.is_none() {
         let all = FIXED + TROUBLE + polls * POLL + CHUNKS * CHUNK;
         return (all, format!("{polls} polls x {POLL}, {CHUNKS} commands x {CHUNK}"));
     }
     let pages = match &plan.nodes {
+        _ if step.node.is_some() => 2,
         Nodes::Ids { .. } => 2,
         Nodes::Tagged(_) => PAGES,
     };

@@ -102,7 +102,7 @@ impl States<'_> {
         };
         let listed = format!("[{{\"Key\": \"InstanceIds\", \"Values\": [$work.left[[0..{}]]]}}]", AT_ONCE - 1);
         let (argument, code) = match &self.plan.nodes {
-            _ if self.plan.frozen => ("Targets", listed),
+            _ if self.plan.frozen || self.step.node.is_some() => ("Targets", listed),
             // Fifty at most: they fit into one command.
             Nodes::Ids { ids, .. } => ("InstanceIds", format!("$count($work.left) > 0 ? [$work.left] : {}", list(ids))),
             Nodes::Tagged(tags) => {
