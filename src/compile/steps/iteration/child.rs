@@ -26,7 +26,7 @@ impl States<'_> {
         let (path, plan) = (&self.step.path, self.plan);
         let given = names::variable("given", path);
         let read = |names: Names, name: &'static str| names.reading(name, format!("${given}.{name}"));
-        let mut names = Names::default().owning("work", names::variable("work0", path));
+        let mut names = Names::default().owning("work", names::variable("work", path));
         for name in ["params", "run", "document", "nodes"] {
             names = read(names, name);
         }
