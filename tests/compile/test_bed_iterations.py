@@ -112,7 +112,7 @@ def test_one_more_ends_it_and_nothing_more_begins(account: Account, width: int):
     assert "nodes failed, 1 may; WEB-0" in report["cause"] and " answered 500" in report["cause"]
     assert ended.report("roll/told")["output"] == report["cause"]
     begun = len(comments(account, "drain"))
-    assert begun == 2 if width == 1 else 2 <= begun <= 3, begun
+    assert (begun == 2) if width == 1 else (2 <= begun <= 3), begun
     # Whoever was begun was put back.
     assert sorted(comments(account, "back")) == sorted(comments(account, "drain"))
     assert not [child for child in children(machine, execution) if child["status"] == "ABORTED"]

@@ -98,6 +98,8 @@ def test_a_failure_beyond_tolerance_fails_the_map(bench: Bench):
     [
         ({"ToleratedFailureCount": 1}, "FAILED"),
         ({"ToleratedFailureCount": 2}, "SUCCEEDED"),
+        ({"ToleratedFailureCount": "{% 2 - 1 %}"}, "FAILED"),
+        ({"ToleratedFailureCount": "{% 1 + 1 %}"}, "SUCCEEDED"),
         ({"ToleratedFailurePercentage": 40}, "FAILED"),
         ({"ToleratedFailurePercentage": 50}, "SUCCEEDED"),
     ],

@@ -63,11 +63,25 @@ def _take(definition: object, language: str, found: dict[str, tuple[str, dict]])
             _take(state.get(field), own, found)
 
 
+def _counts() -> None:
+    """LocalStack takes a ToleratedFailureCount that is an expression for a percentage."""
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.tolerated_failure import (
+        ToleratedFailureCountStringJSONata,
+    )
+    from localstack.services.stepfunctions.asl.parse.preprocessor import Preprocessor
+
+    def visit(self, ctx):
+        return ToleratedFailureCountStringJSONata(string_jsonata=self.visitString_jsonata(ctx=ctx.string_jsonata()))
+
+    Preprocessor.visitTolerated_failure_count_string_jsonata = visit
+
+
 def apply() -> None:
     """Reads the fields, and does what they say."""
     from localstack.services.stepfunctions.asl.component.state.state_execution.state_map.state_map import StateMap
     from localstack.services.stepfunctions.asl.parse.asl_parser import AmazonStateLanguageParser
 
+    _counts()
     parse_as_localstack = AmazonStateLanguageParser.parse
     from_state_props = StateMap.from_state_props
 
