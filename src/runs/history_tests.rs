@@ -247,6 +247,7 @@ fn nodes_are_counted_once_over_all_steps() {
             .map(|(id, status)| NodeStatus { id: (*id).into(), status: (*status).into(), ..NodeStatus::default() })
             .collect(),
         node_counts: Some(NodeCounts { total: counts.0, succeeded: counts.0 - counts.1, failed: counts.1 }),
+        phase: StepPhase::Succeeded,
         ..StepStatus::default()
     };
     let (well, bad) = ("Success", "Undeliverable");
