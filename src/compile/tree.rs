@@ -209,9 +209,9 @@ pub(super) struct Context<'p, 'a> {
 }
 
 impl<'a> Context<'_, 'a> {
-    /// Whether the step runs for one node alone.
-    pub(super) fn on_a_node(&self) -> bool {
-        self.place.node.is_some() && self.view.targets.is_none()
+    /// Whether the step is inside of a `forEachNode` or `forEach`.
+    pub(super) fn in_a_child(&self) -> bool {
+        !self.place.items.is_empty()
     }
 
     /// The targets that count for the step: its own, else those around it.

@@ -88,9 +88,6 @@ impl<'a> Reader<'a> {
         let item = if nodes { format!("{given}.node.id") } else { format!("{given}.index") };
         if nodes {
             place.node = Some(item.clone());
-            handed.extend(place.scope.item.then(|| ("item".to_owned(), "$item".to_owned())));
-        } else {
-            handed.extend(place.scope.node.then(|| ("node".to_owned(), "$node".to_owned())));
         }
         place.items.push(item);
         place.scope.node |= nodes;
