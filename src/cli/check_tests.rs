@@ -52,8 +52,9 @@ fn good_manifests_are_counted_and_others_passed_over() {
         [source("a", &workflow(GOOD)), source("b", other), source("c", &list), source("d", &account("prod", "ops"))];
     let checked = check(&sources, "prod");
     assert_eq!(checked.findings, []);
-    assert_eq!((checked.manifests, checked.blueprints.len()), (3, 1));
-    assert_eq!(checked.blueprints[0].objects[0].name(), "windlass_prod_ops_report");
+    // The account's inbox, and the workflow's objects.
+    assert_eq!((checked.manifests, checked.blueprints.len()), (3, 2));
+    assert_eq!(checked.blueprints[1].objects[0].name(), "windlass_prod_ops_report");
 }
 
 #[test]
@@ -106,8 +107,8 @@ fn what_is_wrong_with_one_manifest() {
                 "  steps:\n    - name: one\n      powershell: {script: Get-Date}\n      pass: {}\n    - name: two\n",
             ),
             &[
-                "a.yaml:7: spec.steps[0]: step one needs exactly one of: powershell, notify, wait, pass, fail, call; found: powershell pass",
-                "a.yaml:10: spec.steps[1]: step two needs exactly one of: powershell, notify, wait, pass, fail, call; found: none",
+                "a.yaml:7: spec.steps[0]: step one needs exactly one of: powershell, notify, wait, pass, fail, call, parallel, switch, forEachNode, forEach; found: powershell pass",
+                "a.yaml:10: spec.steps[1]: step two needs exactly one of: powershell, notify, wait, pass, fail, call, parallel, switch, forEachNode, forEach; found: none",
             ],
         ),
         (

@@ -11,7 +11,7 @@ from testbed.aws import ACCOUNT_ID
 from testbed.product import condition, is_ready
 
 SHELL = {"script": "Get-Date\n"}
-TYPES = "powershell, notify, wait, pass, fail, call"
+TYPES = "powershell, notify, wait, pass, fail, call, parallel, switch, forEachNode, forEach"
 TOO_LONG = "99999999d"
 """Accepted by the schema's pattern, and no duration all the same: an object that does not parse."""
 NOT_A_SPAN = '"99999999d" is not a duration: write a whole number and a unit, as in 90s, 10m, 2h or 3d, of one year at most'
