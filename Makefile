@@ -17,12 +17,7 @@ export WINDLASS_BINARY := $(abspath $(TARGET)/debug/windlass)
 PYTHON = $$($(TESTBED)/install.sh --print-venv)/bin/python
 PYTEST = PYTHONPATH=$(TESTBED) $(PYTHON) -m pytest -q -p no:cacheprovider
 
-# Each folder of tests is a run of its own, with its own conftest.py and beds. All run, and then the first failure counts.
 FOLDERS = cli compile chart admission reconcile docs e2e testbed
-define each-folder
-failed=; for folder in $(FOLDERS); do echo "== tests/$$folder"; $(PYTEST) tests/$$folder || failed="$$failed $$folder"; done; \
-  [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
-endef
 
 .PHONY: help
 help: ## This list
@@ -64,7 +59,7 @@ unit: ## Tests that need nothing but the compiler
 
 .PHONY: pytest
 pytest: install build ## Tests on the test bed
-	@$(call each-folder)
+	@PYTHON="$(PYTHON)" tests/run.sh $(FOLDERS)
 
 .PHONY: test
 test: install lint unit pytest ## Everything but the long matrices
