@@ -161,6 +161,9 @@ def _jobs() -> None:
             return
         child = _open_child(env, record, job, items)
         _count(record, "running", items)
+        if getattr(record, "is_aborting", False) or not self._env.is_running():
+            # The map was ended while this child began, by a thread that could not see it yet.
+            child.exec_worker.stop(stop_date=_now(), error=None, cause=None)
         job.job_program.eval(env)
         outcome = _close_child(env, child)
         _count(record, "running", items, -1)
@@ -315,6 +318,8 @@ def of_run(record, env) -> list:
 
 
 def _abort_siblings(record, env) -> None:
+    # First the mark, then the look: a child that begins meanwhile sees the one or is seen by the other.
+    record.is_aborting = True
     for child in of_run(record, env):
         if child.exec_status == "RUNNING":
             child.exec_worker.stop(stop_date=_now(), error=None, cause=None)
