@@ -15,7 +15,7 @@ use crate::compile::iam::same_meaning;
 
 use super::digest::Parts;
 use super::error::{AwsError, Class};
-use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, missing_tags};
+use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, tags_to_write};
 use super::session::Session;
 
 const SERVICE: &str = "sqs";
@@ -114,14 +114,7 @@ impl Resource for QueueResource<'_> {
         if !state.policy.as_ref().is_some_and(|policy| same_meaning(policy, &self.queue.policy)) {
             differences.push(Difference::Policy);
         }
-        // Tags have a call of their own: when they were not read, what was written last tells.
-        let missing = match &found.tags {
-            Some(found) => missing_tags(self.tags, found),
-            None if recorded.is_none_or(|recorded| self.parts().changed(recorded, TAGS)) => {
-                self.tags.keys().cloned().collect()
-            }
-            None => Vec::new(),
-        };
+        let missing = tags_to_write(self.tags, found.tags.as_ref(), &self.parts(), recorded, TAGS);
         if !missing.is_empty() {
             differences.push(Difference::Tags(missing));
         }

@@ -90,6 +90,22 @@ pub(super) fn missing_tags(declared: &Tags, found: &Tags) -> Vec<String> {
     declared.iter().filter(|(key, value)| found.get(*key) != Some(value)).map(|(key, _)| key.clone()).collect()
 }
 
+/// Keys of declared tags to write, for a type of object whose tags have a call of their own to read them: where they were not read, what was written last
+/// tells. `part` is the name of the tags among the `now` declared and the `recorded` parts.
+pub(super) fn tags_to_write(
+    declared: &Tags,
+    found: Option<&Tags>,
+    now: &Parts,
+    recorded: Option<&Parts>,
+    part: &str,
+) -> Vec<String> {
+    match found {
+        Some(found) => missing_tags(declared, found),
+        None if recorded.is_none_or(|recorded| now.changed(recorded, part)) => declared.keys().cloned().collect(),
+        None => Vec::new(),
+    }
+}
+
 /// Why an object is not its owner's, in words; none when all tags that name the owner are there and say so.
 pub(super) fn not_owned(owner: &Tags, found: &Tags) -> Option<String> {
     let ours = owner.iter().filter(|(key, _)| key.starts_with(OWNERSHIP));

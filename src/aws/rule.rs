@@ -13,7 +13,7 @@ use crate::compile::blueprint::{Rule, RuleTarget};
 
 use super::digest::Parts;
 use super::error::{AwsError, Class};
-use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, missing_tags};
+use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, tags_to_write};
 use super::session::Session;
 
 const SERVICE: &str = "events";
@@ -115,13 +115,7 @@ impl Resource for RuleResource<'_> {
         }
         let others = state.targets.keys().filter(|id| **id != rule.target.id);
         differences.extend(others.cloned().map(Difference::TargetOfOthers));
-        let missing = match &found.tags {
-            Some(found) => missing_tags(self.tags, found),
-            None if recorded.is_none_or(|recorded| self.parts().changed(recorded, TAGS)) => {
-                self.tags.keys().cloned().collect()
-            }
-            None => Vec::new(),
-        };
+        let missing = tags_to_write(self.tags, found.tags.as_ref(), &self.parts(), recorded, TAGS);
         if !missing.is_empty() {
             differences.push(Difference::Tags(missing));
         }

@@ -11,7 +11,7 @@ use crate::compile::blueprint::StateMachine;
 
 use super::digest::Parts;
 use super::error::{AwsError, Class};
-use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, missing_tags};
+use super::resource::{Attributes, Created, Found, Novelty, Resource, Tags, tags_to_write};
 use super::session::Session;
 
 const SERVICE: &str = "states";
@@ -120,11 +120,7 @@ impl Resource for StateMachineResource<'_> {
         if differences.is_empty() && !self.knows_version(found, recorded) {
             differences.push(Difference::Version);
         }
-        let missing = match &found.tags {
-            Some(tags) => missing_tags(self.tags, tags),
-            None if recorded.is_some_and(|recorded| !self.parts().changed(recorded, TAGS)) => Vec::new(),
-            None => self.tags.keys().cloned().collect(),
-        };
+        let missing = tags_to_write(self.tags, found.tags.as_ref(), &self.parts(), recorded, TAGS);
         if !missing.is_empty() {
             differences.push(Difference::Tags(missing));
         }
