@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -11,6 +12,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use windlass::api::owned::OwnedObject;
 use windlass::aws::engine::{self, Depth, Ledger, LedgerError, Request, SyncError, Synced};
+use windlass::aws::executions::{self, Execution, Status};
 use windlass::aws::{AccountSettings, AssumeRoleSettings, CallObserver, Session, Sessions};
 use windlass::compile::Blueprint;
 
@@ -22,6 +24,33 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `pytest tests/reconcile`"))
+}
+
+/// How often something is looked at that nothing tells of, and how many times.
+const PACE: Duration = Duration::from_millis(20);
+const LOOKS: usize = 600;
+
+/// Waits for what `look` looks at, which AWS tells nobody of. Until it is there `look` says what there is instead.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut pace = tokio::time::interval(PACE);
+    let mut last = String::new();
+    for _ in 0..LOOKS {
+        pace.tick().await;
+        match look().await {
+            Ok(found) => return found,
+            Err(other) => last = other,
+        }
+    }
+    panic!("waited for {what}: {last}")
+}
+
+/// Waits for an execution to end.
+pub async fn ended(world: &World, arn: &str) -> Execution {
+    let look = async || match executions::describe(&world.session, arn).await.unwrap() {
+        found if found.status == Status::Running => Err("it runs".to_owned()),
+        found => Ok(found),
+    };
+    until(&format!("{arn} to end"), look).await
 }
 
 /// Calls by operation, as in `iam:CreateRole`.

@@ -1,13 +1,11 @@
 //! Finding, cancelling and reading Systems Manager commands.
 
-use std::time::Duration;
-
 use aws_sdk_ssm::types::Target;
 use serde_json::json;
 use windlass::aws::Class;
 use windlass::aws::commands::{self, Invocation};
 
-use super::bed::World;
+use super::bed::{self, World};
 use super::declared::Declared;
 
 const NODE: &str = "i-0123456789abcdef0";
@@ -20,16 +18,12 @@ async fn send(world: &World, declared: &Declared, comment: &str) -> String {
 }
 
 async fn until(world: &World, id: &str, expected: &str) -> Invocation {
-    let mut last = String::new();
-    for _ in 0..600 {
-        match commands::invocation(&world.session, id, NODE, None).await {
-            Ok(found) if found.status_details == expected => return found,
-            Ok(found) => last = found.status_details,
-            Err(error) => last = error.to_string(),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{id} on {NODE} is {last} and not {expected}")
+    let look = async || match commands::invocation(&world.session, id, NODE, None).await {
+        Ok(found) if found.status_details == expected => Ok(found),
+        Ok(found) => Err(found.status_details),
+        Err(error) => Err(error.to_string()),
+    };
+    bed::until(&format!("{id} on {NODE} to be {expected}"), look).await
 }
 
 #[tokio::test]

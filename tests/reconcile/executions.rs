@@ -1,25 +1,11 @@
 //! Starting, following and stopping executions.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use windlass::aws::Class;
-use windlass::aws::executions::{self, Execution, Start, Status};
+use windlass::aws::executions::{self, Start, Status};
 
-use super::bed::{World, entry};
+use super::bed::{World, ended, entry};
 use super::declared::Declared;
-
-/// Looks at an execution until it has ended.
-async fn ended(world: &World, arn: &str) -> Execution {
-    for _ in 0..600 {
-        let found = executions::describe(&world.session, arn).await.unwrap();
-        if found.status != Status::Running {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{arn} does not end")
-}
 
 async fn version(world: &World, declared: &Declared) -> String {
     entry(&world.made(&declared.blueprint()).await, "StateMachine").attributes["versionArn"].clone()

@@ -13,7 +13,7 @@ use windlass::compile::inbox::Inbox;
 use windlass::compile::{self, Blueprint};
 use windlass::inbox::message::{self, Message, TokenRequest};
 
-use super::bed::{ACCOUNT, REGION, World, calls, entry, variable};
+use super::bed::{ACCOUNT, REGION, World, calls, ended, entry, variable};
 use super::declared::Declared;
 
 const NAME: &str = "windlass_prod__main";
@@ -196,16 +196,6 @@ async fn asking(world: &World, url: &str, name: &str, heartbeat: Option<u32>) ->
                 return (arn, request);
             }
         }
-    }
-}
-
-async fn ended(world: &World, arn: &str) -> executions::Execution {
-    loop {
-        let found = executions::describe(&world.session, arn).await.unwrap();
-        if found.status != Status::Running {
-            return found;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

@@ -4,10 +4,12 @@ In LocalStack a stopped execution runs on until its current task, callback, retr
 """
 
 import copy
+import math
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
+
+from testbed import waiting
 
 SETTLE_SECONDS = 2.0
 """Real seconds that StopExecution waits for the interpreter to see it, at the most."""
@@ -262,13 +264,12 @@ def _has_begun(execution) -> bool:
     return execution.exec_status != "RUNNING" or (worker is not None and worker.env is not None and worker.env._program_state is not None)
 
 
-def _until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
+def _until(condition: Callable[[], bool], seconds: float = SETTLE_SECONDS) -> bool:
+    """Whether something of the interpreter's, which tells nobody of it, comes true in time."""
+    try:
+        return waiting.until(condition, seconds, "the interpreter", interval=POLL_SECONDS)
+    except waiting.TimedOut:
+        return False
 
 
 def stop_all(executions: list) -> None:
@@ -290,8 +291,7 @@ def stop_at_next_transition(execution, ended: Callable[[object], None]) -> None:
         _until(lambda: _has_begun(execution))
         env = execution.exec_worker.env
         current = env.next_state_name
-        while execution.exec_status == "RUNNING" and env.is_running() and env.next_state_name == current:
-            time.sleep(POLL_SECONDS)
+        _until(lambda: execution.exec_status != "RUNNING" or not env.is_running() or env.next_state_name != current, math.inf)
         if execution.exec_status == "RUNNING":
             execution.exec_worker.stop(stop_date=datetime.datetime.now(datetime.UTC), error=None, cause=None)
             _until(lambda: execution.exec_status != "RUNNING")
